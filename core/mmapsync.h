@@ -1,0 +1,402 @@
+/*
+** mmapsync.h - the whole public interface of the mmapsync core.
+**
+** One process publishes a snapshot into memory-mapped files; any number of processes on the same
+** machine read the newest one, in place, without a lock and without a copy.  A snapshot is either
+** plain bytes or a set of typed tables with keys.  Nothing here needs SQLite.
+**
+** A channel is named by a path prefix.  For "/dev/shm/shop" the files are
+**
+**     /dev/shm/shop_state      16 bytes, mode 0660: which data file is active, and who reads it
+**     /dev/shm/shop_data_0     mode 0640: a payload, and 64 bytes of ours behind it
+**     /dev/shm/shop_data_1     the other one
+**
+** (modes before the umask).  A complete program, which a test compiles and runs:
+**
+**     #include "mmapsync.h"
+**     #include <stdio.h>
+**     #include <string.h>
+**
+**     int main(int argc, char **argv) {
+**       const char *path = argc > 1 ? argv[1] : "/tmp/hello_world";
+**       static const mmapsync_column_def cols[] = {
+**           {.name = "sku", .type = "TEXT"}, {.name = "cents", .type = "INTEGER"}};
+**       static const mmapsync_part_def by_sku[] = {{.column = 0}};
+**       static const mmapsync_key_def keys[] = {
+**           {.name = "sku", .flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_PRIMARY,
+**            .parts = by_sku, .nparts = 1}};
+**       static const mmapsync_table_def prices = {
+**           .name = "prices", .columns = cols, .ncolumns = 2, .keys = keys, .nkeys = 1,
+**           .rowid = -1};
+**
+**       mmapsync *h = NULL;
+**       mmapsync_builder *b = NULL;
+**       mmapsync_result done;
+**       int rc = mmapsync_open(path, NULL, &h);
+**       if (rc == MMAPSYNC_OK) rc = mmapsync_build_begin(h, &b);
+**       if (rc == MMAPSYNC_OK) rc = mmapsync_build_table(b, &prices);
+**       if (rc == MMAPSYNC_OK) {
+**         mmapsync_build_text(b, "A-17", 4);
+**         mmapsync_build_int(b, 1299);
+**         rc = mmapsync_build_row(b);
+**       }
+**       if (rc == MMAPSYNC_OK) rc = mmapsync_build_commit(b, &done);
+**       if (rc != MMAPSYNC_OK) {
+**         fprintf(stderr, "%s\n", h ? mmapsync_errmsg(h) : mmapsync_errstr(rc));
+**         mmapsync_close(h);
+**         return 1;
+**       }
+**       printf("published snapshot %llu\n", (unsigned long long)done.sequence);
+**
+**       mmapsync_view view;
+**       mmapsync_image *image = NULL;
+**       uint64_t row;
+**       mmapsync_value sku = {.type = MMAPSYNC_TEXT, .n = 4, .u.p = "A-17"}, cents;
+**       rc = mmapsync_read(h, &view);
+**       if (rc == MMAPSYNC_OK) rc = mmapsync_image_open(h, &view, &image);
+**       if (rc == MMAPSYNC_OK) {
+**         const mmapsync_table *t = mmapsync_table_find(image, "prices");
+**         rc = mmapsync_find(t, 0, &sku, 1, &row);
+**         if (rc == MMAPSYNC_OK) rc = mmapsync_get(t, row, 1, &cents);
+**         if (rc == MMAPSYNC_OK) printf("A-17 costs %lld cents\n", (long long)cents.u.i);
+**         mmapsync_image_close(image);
+**         mmapsync_release(h, &view);
+**       }
+**       mmapsync_close(h);
+**       return rc == MMAPSYNC_OK ? 0 : 1;
+**     }
+**
+** THREADS.  A handle, with its views, images and builder, belongs to one thread at a time; different
+** handles, of one channel too, are independent.  Nothing here keeps state outside its handle.
+**
+** MEMORY.  What a function hands out through a pointer to a pointer is the caller's to give back with
+** the function its comment names.  Pointers into a snapshot (view.data, text and blobs of an image)
+** stay good until the view they came from is released.
+**
+** ERRORS.  Every function that can fail returns one of the codes below; mmapsync_errmsg() then has a
+** sentence that names the file and says what was expected and what was found.
+*/
+#ifndef MMAPSYNC_H
+#define MMAPSYNC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MMAPSYNC_VERSION    "0.1.0"
+
+/* Result codes. */
+#define MMAPSYNC_OK         0  /* it worked */
+#define MMAPSYNC_EMPTY      1  /* nothing was published on this channel yet */
+#define MMAPSYNC_BUSY       2  /* another writer holds the writer's lock */
+#define MMAPSYNC_PERM       3  /* the operating system says: no permission */
+#define MMAPSYNC_FULL       4  /* no room on the device, or over a quota */
+#define MMAPSYNC_IOERR      5  /* another system call failed */
+#define MMAPSYNC_NOMEM      6  /* out of memory */
+#define MMAPSYNC_TOOBIG     7  /* over a limit of the format: 2^39-1 bytes, 2^32-2 rows, ... */
+#define MMAPSYNC_CORRUPT    8  /* a file is damaged, or not one of a channel */
+#define MMAPSYNC_MISUSE     9  /* the caller broke a rule of this page */
+#define MMAPSYNC_NOTFOUND   10 /* no such row */
+#define MMAPSYNC_CONSTRAINT 11 /* a duplicate in a unique key, or NULL where a key forbids it */
+#define MMAPSYNC_INTERRUPT  12 /* options.progress asked to stop */
+#define MMAPSYNC_CANTOPEN   13 /* a file or its folder is missing or is not what it should be */
+
+/* One word or two for a code; static text, never NULL. */
+const char *mmapsync_errstr(int rc);
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+typedef struct mmapsync mmapsync;
+
+/* How a handle keeps other writers out (flock on the state file, as the mmap-sync crate does). */
+#define MMAPSYNC_LOCK_WRITE      0 /* taken for each write and given back after it (default) */
+#define MMAPSYNC_LOCK_HOLD       1 /* taken at the first write, held until mmapsync_close() */
+#define MMAPSYNC_LOCK_NONE       2 /* never: the caller vouches that there is one writer */
+
+/* When a reader compares the payload with its hash.  Only payloads written by this library carry
+** one that can be checked; the structure of a table image is always checked. */
+#define MMAPSYNC_VERIFY_NEVER    0 /* (default) */
+#define MMAPSYNC_VERIFY_ATTACH   1 /* the first snapshot this handle reads */
+#define MMAPSYNC_VERIFY_SNAPSHOT 2 /* every snapshot, once */
+
+typedef struct mmapsync_options {
+  uint32_t grace_ms; /* how long a write waits for readers of the file it needs; default 1000 */
+  int durable;       /* 1: a commit returns only when it would survive power loss; default 0 */
+  int lock;          /* MMAPSYNC_LOCK_... */
+  int verify;        /* MMAPSYNC_VERIFY_... */
+  int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
+                           ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
+  void *progress_arg;
+} mmapsync_options;
+
+/* Fills in the defaults. */
+void mmapsync_options_init(mmapsync_options *opt);
+
+/* Makes a handle for the channel `path`; opt may be NULL.  Touches no file of the channel (the
+** folder must exist): they are opened by the first read and made by the first write.  A relative
+** path is resolved here, so a later chdir() does no harm.  On success the caller owns *out and ends
+** it with mmapsync_close().  On failure *out is a handle too, good for mmapsync_errmsg() and
+** mmapsync_close() only, or NULL with MMAPSYNC_NOMEM.
+** CANTOPEN the folder is missing or not one; PERM; TOOBIG path too long; MISUSE empty path; NOMEM. */
+int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out);
+
+/* Ends a handle.  Its views, images and builder must have ended before (a builder that has not is
+** aborted).  NULL is allowed. */
+void mmapsync_close(mmapsync *h);
+
+/* Changes the options of a handle from the next call on.  MISUSE while a write is open. */
+int mmapsync_configure(mmapsync *h, const mmapsync_options *opt);
+
+/* The options in force; good until the handle ends. */
+const mmapsync_options *mmapsync_options_of(const mmapsync *h);
+
+/* The absolute path prefix of the channel; good until the handle ends.  Two handles with the same
+** string here are of the same channel. */
+const char *mmapsync_path(const mmapsync *h);
+
+/* What went wrong in the last call on this handle that failed; good until the next one that fails. */
+const char *mmapsync_errmsg(const mmapsync *h);
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+#define MMAPSYNC_KIND_RAW   1 /* bytes of the caller, or of another writer */
+#define MMAPSYNC_KIND_IMAGE 2 /* a table image */
+
+/* A pinned read.  The caller reads the upper part and leaves the lower alone. */
+typedef struct mmapsync_view {
+  const void *data;  /* the payload, 64-byte aligned; never NULL */
+  size_t size;       /* its bytes; may be 0 */
+  uint64_t version;  /* the version word: data file 1 bit, size 39 bits, checksum 24 bits */
+  uint64_t sequence; /* 1, 2, 3, ...; 0 if another writer published it */
+  uint64_t time_ns;  /* when it was published, since 1970, UTC; 0 if unknown */
+  uint64_t hash;     /* XXH3-64 of the payload; 0 if unknown */
+  uint32_t kind;     /* MMAPSYNC_KIND_... */
+  uint32_t pid;      /* the process that published it, in its own PID namespace; 0 if unknown */
+  int switched;      /* 1 if this handle's last read saw another snapshot, or this is its first */
+  struct mmapsync_map *map; /* private */
+} mmapsync_view;
+
+/* Pins the newest snapshot and fills in *view; wait-free but for the mapping of a file this handle
+** has not mapped yet or that has grown.  A handle may hold several views, released in any order.
+** The snapshot stays as it is until mmapsync_release().
+** EMPTY; CANTOPEN, PERM, IOERR, NOMEM from opening or mapping; CORRUPT a state file that is not one,
+** a data file shorter than its version says, or (options.verify) a wrong hash. */
+int mmapsync_read(mmapsync *h, mmapsync_view *view);
+
+/* Ends a view and what came from it.  Never fails. */
+void mmapsync_release(mmapsync *h, mmapsync_view *view);
+
+/* The version word of the newest snapshot, or its sequence, without pinning it.  Cheap.  EMPTY, and
+** what opening gives as in mmapsync_read(). */
+int mmapsync_version(mmapsync *h, uint64_t *version);
+int mmapsync_sequence(mmapsync *h, uint64_t *sequence);
+
+/* Compares the newest snapshot with its hash, reading all of it.  OK also for a payload of another
+** writer, which has none.  CORRUPT with a sentence, and what mmapsync_read() gives. */
+int mmapsync_verify(mmapsync *h);
+
+/* Counters of readers on data file 0 and 1, as the state file has them now.  As mmapsync_version(). */
+int mmapsync_counters(mmapsync *h, uint32_t readers[2]);
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* What a write tells. */
+typedef struct mmapsync_result {
+  uint64_t sequence;  /* of the snapshot just published */
+  uint64_t version;   /* its version word */
+  uint64_t size;      /* bytes of its payload */
+  uint64_t rows;      /* rows in it, if it is a table image */
+  uint32_t tables;    /* tables in it, likewise */
+  uint32_t waited_ms; /* how long readers of the older snapshot were waited for */
+  int reset;          /* 1: grace ended with readers counted in; their count was set to 0 */
+} mmapsync_result;
+
+/* Publishes n bytes; out may be NULL.  A failure leaves the current snapshot as it was.
+** BUSY; TOOBIG; FULL, PERM, CANTOPEN, IOERR, NOMEM; CORRUPT a state file that is not one; MISUSE
+** inside an open write; INTERRUPT while waiting for readers. */
+int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out);
+
+/* The same in place: begin takes the writer's lock, waits for readers of the file that is not
+** active, and hands out at least `reserve` writable bytes of it, reserved on the device; grow makes
+** them more (and may move them: use the new pointer); commit publishes the first `size` of them as
+** `kind`; abort leaves the current snapshot as it was.  After a failed begin or commit no write is
+** open; after a failed grow it still is, at the old size.  Errors as mmapsync_write(). */
+int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data);
+int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data);
+int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out);
+void mmapsync_write_abort(mmapsync *h);
+
+/* ---- table images: values ------------------------------------------------------------------- */
+
+#define MMAPSYNC_NULL    0
+#define MMAPSYNC_INTEGER 1
+#define MMAPSYNC_REAL    2
+#define MMAPSYNC_TEXT    3 /* any bytes; in an image a NUL byte follows that n does not count */
+#define MMAPSYNC_BLOB    4
+
+typedef struct mmapsync_value {
+  uint32_t type; /* MMAPSYNC_NULL ... MMAPSYNC_BLOB */
+  uint32_t n;    /* bytes of a text or blob */
+  union {
+    int64_t i;
+    double r;
+    const void *p;
+  } u;
+} mmapsync_value;
+
+/* ---- table images: building ----------------------------------------------------------------- */
+
+typedef struct mmapsync_builder mmapsync_builder;
+
+#define MMAPSYNC_COLUMN_HIDDEN 1 /* not for display: the rowid of a table that does not name it */
+
+typedef struct mmapsync_column_def {
+  const char *name;
+  const char *type;      /* declared type, kept for display and affinity; NULL: none */
+  const char *collation; /* kept for display; NULL: "BINARY" */
+  uint32_t flags;        /* MMAPSYNC_COLUMN_... */
+} mmapsync_column_def;
+
+#define MMAPSYNC_KEY_UNIQUE  1 /* no two rows equal, but for rows with NULL in the key */
+#define MMAPSYNC_KEY_PRIMARY 2 /* the one people mean by "the key" */
+#define MMAPSYNC_KEY_ROWID   4 /* the one column SQLite calls rowid */
+#define MMAPSYNC_KEY_ORDERED                                                                       \
+  8 /* rows are handed over in this key's order; at most one key of a table */
+#define MMAPSYNC_KEY_NOTNULL 16 /* NULL in it is refused */
+
+#define MMAPSYNC_BINARY      0 /* memcmp */
+#define MMAPSYNC_NOCASE      1 /* A-Z equal a-z, as in SQLite */
+#define MMAPSYNC_RTRIM       2 /* trailing spaces do not count, as in SQLite */
+
+typedef struct mmapsync_part_def {
+  int column;    /* index into the table's columns */
+  int collation; /* MMAPSYNC_BINARY ... */
+  int desc;      /* 1: descending */
+} mmapsync_part_def;
+
+typedef struct mmapsync_key_def {
+  const char *name;
+  uint32_t flags; /* MMAPSYNC_KEY_... */
+  const mmapsync_part_def *parts;
+  int nparts;
+} mmapsync_key_def;
+
+#define MMAPSYNC_TABLE_WITHOUT_ROWID 1 /* the source says WITHOUT ROWID */
+#define MMAPSYNC_TABLE_VIEW          2 /* the source is a view */
+
+typedef struct mmapsync_table_def {
+  const char *name;
+  const mmapsync_column_def *columns;
+  int ncolumns;
+  const mmapsync_key_def *keys;
+  int nkeys;
+  int rowid;      /* the column that is the rowid, or -1 */
+  uint32_t flags; /* MMAPSYNC_TABLE_... */
+} mmapsync_table_def;
+
+/* Opens a write of a table image; rows go straight into the data file.  The rest of the write is:
+** for each table build_table, then for each row one value per column and build_row; then
+** build_commit, which ends the builder whatever it returns.  build_abort ends it too.  A failed call
+** makes every later one return the same code, so a caller may test build_row alone.
+** Values are copied.  Errors as mmapsync_write_begin(); CONSTRAINT names the key and the value;
+** MISUSE for a wrong number of values, a bad definition, two tables of one name (compared without
+** case), or rows that are not in the order they claim. */
+int mmapsync_build_begin(mmapsync *h, mmapsync_builder **out);
+int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def);
+int mmapsync_build_null(mmapsync_builder *b);
+int mmapsync_build_int(mmapsync_builder *b, int64_t value);
+int mmapsync_build_real(mmapsync_builder *b, double value);
+int mmapsync_build_text(mmapsync_builder *b, const void *bytes, size_t n);
+int mmapsync_build_blob(mmapsync_builder *b, const void *bytes, size_t n);
+int mmapsync_build_row(mmapsync_builder *b);
+int mmapsync_build_commit(mmapsync_builder *b, mmapsync_result *out);
+void mmapsync_build_abort(mmapsync_builder *b);
+
+/* ---- table images: reading ------------------------------------------------------------------ */
+
+typedef struct mmapsync_image mmapsync_image; /* the directory of one snapshot, checked */
+typedef struct mmapsync_table mmapsync_table; /* one of its tables; lives as long as the image */
+
+typedef struct mmapsync_table_info {
+  const char *name;
+  uint64_t rows;
+  uint64_t bytes; /* all its buffers: columns, keys */
+  int ncolumns;   /* hidden ones included; they come last */
+  int nkeys;
+  int rowid;      /* the column that is the rowid, or -1 */
+  uint32_t flags; /* MMAPSYNC_TABLE_... */
+} mmapsync_table_info;
+
+typedef struct mmapsync_column_info {
+  const char *name;
+  const char *type;      /* "" if none was declared */
+  const char *collation; /* never NULL */
+  uint32_t flags;        /* MMAPSYNC_COLUMN_... */
+  uint32_t types;        /* bit 1 << MMAPSYNC_NULL ... : the types that occur */
+  uint64_t nulls;        /* rows that are NULL */
+  uint64_t bytes;        /* its buffers */
+  const char *encoding;  /* how it is stored, for people: "int16", "dict8", "text", "mixed", ... */
+} mmapsync_column_info;
+
+typedef struct mmapsync_key_info {
+  const char *name;
+  uint32_t flags; /* MMAPSYNC_KEY_... */
+  const mmapsync_part_def *parts;
+  int nparts;
+  uint64_t bytes;     /* its buffers: sorted order and search structure */
+  const char *search; /* for people: "direct", "rank", "hash", "sorted" */
+} mmapsync_key_info;
+
+/* Checks the directory of the table image in `view` and makes it ready for the calls below.  The
+** caller ends *out with mmapsync_image_close(), before the handle; it may be used while the view is
+** held.  CORRUPT if it is damaged, of a
+** newer format or the other byte order; MISUSE if the payload is not a table image; NOMEM. */
+int mmapsync_image_open(mmapsync *h, const mmapsync_view *view, mmapsync_image **out);
+void mmapsync_image_close(mmapsync_image *image);
+
+/* 1 if `image`, opened under an earlier view of the same handle, is of the snapshot that `view` pins,
+** at the same place.  An image may so be kept while no view is held (and not used meanwhile), which
+** saves opening it again for every read. */
+int mmapsync_image_fits(const mmapsync_image *image, const mmapsync_view *view);
+
+int mmapsync_table_count(const mmapsync_image *image);
+/* Table i, 0 <= i < count; or by name, compared without case (ASCII), NULL if there is none. */
+const mmapsync_table *mmapsync_table_at(const mmapsync_image *image, int i);
+const mmapsync_table *mmapsync_table_find(const mmapsync_image *image, const char *name);
+
+/* What is known of a table, of its column `c` or key `k`; good until the image is closed. */
+const mmapsync_table_info *mmapsync_table_about(const mmapsync_table *t);
+const mmapsync_column_info *mmapsync_column_about(const mmapsync_table *t, int c);
+const mmapsync_key_info *mmapsync_key_about(const mmapsync_table *t, int k);
+/* The index of a column, compared without case (ASCII), or -1. */
+int mmapsync_column_find(const mmapsync_table *t, const char *name);
+
+/* The value in row (0 <= row < rows) and column; text and blobs point into the snapshot.
+** CORRUPT if what is stored there leads outside the payload. */
+int mmapsync_get(const mmapsync_table *t, uint64_t row, int column, mmapsync_value *out);
+
+/* The row whose unique key k equals the n values (all of the key's parts), under the key's
+** collations; an integer and a real are equal when they are the same number; NULL equals nothing.
+** NOTFOUND; CORRUPT; MISUSE if k is not unique or n is not its number of parts. */
+int mmapsync_find(const mmapsync_table *t, int k, const mmapsync_value *values, int n,
+                  uint64_t *row);
+
+/* The positions lo <= pos < hi in the order of key k at which the first n parts equal the values
+** (1 <= n <= parts); lo == hi if there are none.  n == 0 gives all.  CORRUPT; MISUSE. */
+int mmapsync_find_all(const mmapsync_table *t, int k, const mmapsync_value *values, int n,
+                      uint64_t *lo, uint64_t *hi);
+
+/* The row at a position of key k.  CORRUPT; MISUSE if pos is not below the number of rows. */
+int mmapsync_key_row(const mmapsync_table *t, int k, uint64_t pos, uint64_t *row);
+
+/* SQLite's order of two values: NULL, numbers, text (under MMAPSYNC_BINARY ...), blobs.  Exact for
+** an integer against a real.  Less than, equal to or greater than 0. */
+int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int collation);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,116 @@
+/*
+** ext.h - what the files of the SQLite extension share.
+**
+** Who may call what: entry -> functions, publish, status, vtab -> source, channel, value -> core's
+** mmapsync.h.  Only files of this folder include sqlite3ext.h, and nothing below it knows SQLite.
+**
+** A Registry belongs to one database connection.  It holds a Channel for every channel the connection
+** has named, so that all functions and all virtual tables of one connection share one core handle, one
+** pin and one decoded image per channel: this is what makes a statement see one snapshot.
+**
+** Threads: SQLite calls a connection's functions and methods under that connection's mutex, so all of
+** this is single-threaded per connection.
+*/
+#ifndef MMAPSYNC_EXT_H
+#define MMAPSYNC_EXT_H
+
+#include "sqlite3ext.h"
+#ifndef SQLITE_CORE
+extern const sqlite3_api_routines *sqlite3_api; /* defined once, in entry.c */
+#endif
+
+#include "mmapsync.h"
+
+typedef struct Registry Registry;
+typedef struct Channel Channel;
+
+/* ---- channel.c: the channels of one connection ------------------------------------------------ */
+
+struct Channel {
+  Registry *pRegistry;
+  Channel *pNext;
+  mmapsync *h;            /* the core's handle */
+  mmapsync_options opt;   /* what mmapsync_config() set */
+  int nPin;               /* cursors (and others) that hold `view` */
+  mmapsync_view view;     /* the pinned snapshot; meaningful while nPin > 0 */
+  mmapsync_image *pImage; /* its directory, or that of an earlier snapshot, or NULL */
+  sqlite3_uint64 iImage;  /* rises with every image opened: a cheap "is it still the same?" */
+};
+
+/* A registry counts its users: every function and module registered with it is one. */
+Registry *registryNew(sqlite3 *db); /* NULL: out of memory.  Starts with one user */
+void registryRef(Registry *p);
+void registryUnref(void *p);
+sqlite3 *registryDb(Registry *p);
+
+/* The channel of this connection for a path as the user wrote it, opened if it is new.  SQLITE_OK, or
+** an error code with a sentence in *pzErr (sqlite3_malloc).  The registry owns the channel. */
+int channelGet(Registry *p, const char *zPath, Channel **ppChannel, char **pzErr);
+
+/* Pins the newest snapshot, or shares the one already pinned.  Balanced by channelUnpin().  With
+** wantImage, a payload that is no table image is an error, and pChannel->pImage is good while pinned. */
+int channelPin(Channel *p, int wantImage, char **pzErr);
+void channelUnpin(Channel *p);
+
+/* The SQLITE_* code for a core code; the only place that maps them. */
+int channelRc(int rcCore);
+
+/* Sets *pzErr to the sentence of the channel's last failure and returns channelRc(rcCore). */
+int channelFail(Channel *p, int rcCore, char **pzErr);
+
+/* ---- value.c: image values <-> SQLite values -------------------------------------------------- */
+
+/* The affinity of a declared type, by SQLite's rules (datatype3, section 3.1). */
+#define AFF_BLOB    'A'
+#define AFF_TEXT    'B'
+#define AFF_NUMERIC 'C'
+#define AFF_INTEGER 'D'
+#define AFF_REAL    'E'
+char valueAffinity(const char *zType);
+
+/* The core's collation for a name (without case), or -1 for any but the three built in. */
+int valueCollation(const char *zColl);
+
+/* Hands an image value to SQLite.  Text and blobs are handed over in place (SQLITE_STATIC): they live
+** as long as the channel's pin. */
+void valueResult(sqlite3_context *pCtx, const mmapsync_value *p);
+
+/* Prepares the right side of `column = value` for a lookup in a column of affinity aff, in which the
+** types of mask types occur.  *ppHold, if set, must be freed with sqlite3_value_free() after the
+** lookup.  Returns one of: */
+#define VALUE_LOOKUP 0 /* look *pOut up: it gives all rows SQLite would call equal */
+#define VALUE_NONE   1 /* nothing can be equal */
+#define VALUE_SCAN   2 /* it depends on the other side's affinity, which only SQLite knows: scan */
+#define VALUE_NOMEM  3
+int valueForLookup(sqlite3_value *pVal, char aff, unsigned types, mmapsync_value *pOut,
+                   sqlite3_value **ppHold);
+
+/* ---- vtab.c: CREATE VIRTUAL TABLE ... USING mmapsync(path [, table]) ---------------------------- */
+
+int vtabRegister(sqlite3 *db, Registry *p);
+
+/* ---- status.c: mmapsync_status(path), mmapsync_tables(path), mmapsync_columns(path) ------------- */
+
+int statusRegister(sqlite3 *db, Registry *p);
+
+/* ---- source.c: what a publish argument names ---------------------------------------------------- */
+
+/* A table or view to publish: its definition for the core, and how to read its rows. */
+typedef struct Source {
+  mmapsync_table_def def; /* points into memory that this source owns */
+  char *zSelect;          /* yields def.ncolumns columns, in the order the keys want */
+  char **azSkipped;       /* one sentence for each index that could not be carried */
+  int nSkipped;
+} Source;
+
+/* Reads a specification ("name", "schema.name", "name KEY(a,b) INDEX(c COLLATE nocase DESC)").
+** SQLITE_OK, or an error code with a sentence in *pzErr. */
+int sourceOpen(sqlite3 *db, const char *zSpec, Source **ppSource, char **pzErr);
+void sourceClose(Source *p);
+
+/* ---- publish.c and functions.c ---------------------------------------------------------------- */
+
+int publishRegister(sqlite3 *db, Registry *p);   /* mmapsync_publish() */
+int functionsRegister(sqlite3 *db, Registry *p); /* all other scalar functions */
+
+#endif
