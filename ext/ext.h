@@ -110,7 +110,31 @@ void sourceClose(Source *p);
 
 /* ---- publish.c and functions.c ---------------------------------------------------------------- */
 
-int publishRegister(sqlite3 *db, Registry *p);   /* mmapsync_publish() */
+int publishRegister(sqlite3 *db, Registry *p);   /* mmapsync_publish(), mmapsync_write() */
 int functionsRegister(sqlite3 *db, Registry *p); /* all other scalar functions */
+
+/* What they share (functions.c).  functionAdd() registers one that gets the registry as user data. */
+int functionAdd(sqlite3 *db, Registry *p, const char *zName, int nArg, int flags,
+                void (*xFunc)(sqlite3_context *, int, sqlite3_value **));
+
+/* Makes rc and the sentence zErr (freed here; may be NULL) the function's result. */
+void functionFail(sqlite3_context *pCtx, int rc, char *zErr);
+
+/* A text or blob as text of its own (sqlite3_malloc); zWhat says in the sentence what was expected. */
+int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
+                 char **pzErr);
+
+/* What a value is, for a sentence: `NULL`, `7`, `"abc"`, `a blob`.  sqlite3_malloc. */
+char *functionFound(sqlite3_value *pVal);
+
+/* A grace time in milliseconds; zWhat begins the sentence. */
+int functionGrace(const char *zWhat, sqlite3_value *pVal, uint32_t *pGrace, char **pzErr);
+
+/* The channel that the function's first argument names. */
+int functionChannel(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPath,
+                    Channel **ppChannel, char **pzErr);
+
+/* Adds a JSON string. */
+void functionJson(sqlite3_str *pStr, const char *z);
 
 #endif

@@ -1,0 +1,150 @@
+# mmapsync.  `make help` lists the targets.  GNU make, for wildcard, order-only prerequisites and
+# target-specific variables.
+
+# Where everything that is built goes, and nothing else; `make asan` uses another.
+BUILD = build
+# The compiler, and the second one that `make lint` asks for its opinion.
+CC = gcc
+CC2 = clang
+# Speed, and symbols for whoever debugs or profiles.  No -march: what is built here runs elsewhere.
+CFLAGS = -O2 -g
+# Extra flags for compiling and linking alike: sanitizers, coverage.
+EXTRA =
+# The language, and every warning that has found something; they are errors in `make lint`.
+DIALECT = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
+  -Wstrict-prototypes -Wundef
+# One set of objects serves the static library and the extension, which exports its entry point only.
+OBJFLAGS = -fPIC -fvisibility=hidden -Icore
+# What is linked: rounding functions.
+LIBS = -lm
+# V=1 shows each command whole.
+V =
+Q = $(if $(V),,@)
+# Where `make install` puts things: below DESTDIR (for packagers), under PREFIX.
+PREFIX = /usr/local
+DESTDIR =
+# The version, from the one place that has it.
+VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
+
+# Debian packages: what building takes; what tests and demo take beside it; what lint takes.
+DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
+  binutils unicode-data util-linux
+DEPS_LINT = clang clang-format cppcheck
+
+CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
+EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
+# The extension once more, for programs that link SQLite and it statically.
+STATIC_OBJ := $(patsubst ext/%.c,$(BUILD)/obj/static/%.o,$(wildcard ext/*.c))
+TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/*.c))
+BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
+SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
+
+.PHONY: all deps demo test bench asan lint lint-deps format install clean help
+
+all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
+
+deps: ## install what is missing to build, test and show (Debian packages; needs root or sudo)
+	@test/deps.sh $(DEPS)
+
+demo: all ## publish real data from one process, query it from others, show what each saw
+	@tclsh test/demo/demo.tcl $(BUILD)/mmapsync.so
+
+test: all $(TEST_BIN) ## run all tests; T='pattern ...' runs some of them
+	@MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(T)
+
+bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS=n and ROUNDS=n
+	@tclsh test/bench/bench.tcl $(BUILD) $(ROWS) $(ROUNDS)
+
+ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# The runtime must be there before tclsh is, which was not built with it; tclsh itself leaks at exit.
+ASAN_ENV = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+asan: ## run all tests under the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory BUILD=build/asan CFLAGS='-O1 -g' EXTRA='$(ASAN_FLAGS)' all \
+	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN))
+	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
+
+lint-deps: ## install what `make lint` takes
+	@test/deps.sh $(DEPS_LINT)
+
+lint: ## warnings as errors with both compilers, cppcheck, layout
+	@for cc in $(CC) $(CC2); do \
+	  for f in $(filter %.c,$(SOURCES)); do \
+	    $$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext -c -o /dev/null $$f || exit 1; \
+	  done; \
+	  for f in $(wildcard ext/*.c); do \
+	    $$cc $(DIALECT) -Werror -O2 -DSQLITE_CORE -Icore -Iext -c -o /dev/null $$f || exit 1; \
+	  done; \
+	done
+	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+	  --inline-suppr --error-exitcode=1 -Icore -Iext --suppress=missingIncludeSystem core ext test
+	@clang-format --dry-run -Werror $(SOURCES)
+	@echo lint: clean
+
+format: ## lay out all C files
+	@clang-format -i $(SOURCES)
+
+install: all $(BUILD)/mmapsync.pc ## install extension, library, header and pkg-config file
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/sqlite3 \
+	  $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(BUILD)/mmapsync.so $(DESTDIR)$(PREFIX)/lib/sqlite3/
+	install -m 644 $(BUILD)/libmmapsync.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 core/mmapsync.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/mmapsync.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+
+clean: ## remove everything that was built
+	rm -rf build
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+# ---- how things are made ----
+
+$(BUILD)/mmapsync.so: $(EXT_OBJ) $(CORE_OBJ)
+	@echo "  $@"
+	$(Q)$(CC) $(CFLAGS) $(EXTRA) -shared -o $@ $^ $(LIBS)
+
+$(BUILD)/libmmapsync.a: $(CORE_OBJ)
+	@echo "  $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Made each time: what it says depends on PREFIX.
+.PHONY: $(BUILD)/mmapsync.pc
+$(BUILD)/mmapsync.pc:
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' \
+	  'extension=$${libdir}/sqlite3/mmapsync' '' 'Name: mmapsync' \
+	  'Description: tables shared between processes through memory-mapped snapshots' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lmmapsync -lm' 'Cflags: -I$${includedir}' > $@
+
+$(BUILD)/obj/core/%.o: core/%.c
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(OBJFLAGS) $(CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/ext/%.o: ext/%.c
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(OBJFLAGS) $(CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/static/%.o: ext/%.c
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(OBJFLAGS) $(CFLAGS) $(EXTRA) -DSQLITE_CORE -MMD -MP -c -o $@ $<
+
+$(BUILD)/test/static_host: test/static_host.c $(STATIC_OBJ) $(BUILD)/libmmapsync.a
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $^ -lsqlite3 $(LIBS)
+
+$(BUILD)/test/%: test/%.c $(BUILD)/libmmapsync.a
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BUILD)/libmmapsync.a $(LIBS) -lpthread
+
+$(BUILD)/bench/%: test/bench/%.c $(BUILD)/libmmapsync.a
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BUILD)/libmmapsync.a -lsqlite3 $(LIBS) \
+	  -lpthread
+
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/test/*.d $(BUILD)/bench/*.d)

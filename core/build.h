@@ -1,0 +1,102 @@
+/*
+** build.h - what the parts of the table image's builder share.
+**
+**     build.c      the public calls: tables, values, rows, commit
+**     buildchunk.c a full chunk of staged rows -> encoded buffers in the data file
+**     buildkeys.c  a finished table -> orders and search structures in the data file
+**     buildsort.c  row numbers sorted by a key
+**
+** One thread, one write: none of this is shared with anyone until the commit switches.
+*/
+#ifndef MMAPSYNC_BUILD_H
+#define MMAPSYNC_BUILD_H
+
+#include "handle.h"
+#include "image.h"
+
+/* The values of one column in the chunk being filled. */
+typedef struct StageColumn {
+  uint8_t *type; /* [rows] MMAPSYNC_..., with STAGE_FAR if the bytes are in the data file already */
+  uint64_t
+      *bits;     /* [rows] the integer, the double's bits, or the offset in heap (or the payload) */
+  uint32_t *len; /* [rows] bytes of a text or blob */
+  uint8_t *heap; /* texts and blobs, each followed by NUL */
+  size_t heap_bytes;
+  size_t heap_room;
+  uint32_t types; /* bits 1 << MMAPSYNC_... */
+  uint32_t nulls;
+  uint32_t far; /* values with STAGE_FAR */
+} StageColumn;
+
+#define STAGE_FAR 0x80
+
+typedef struct BuildColumn {
+  DirColumn dir;
+  DirChunk *chunks;
+  uint64_t nchunks, room;
+} BuildColumn;
+
+typedef struct BuildKey {
+  DirKey dir;
+  DirPart *parts;
+} BuildKey;
+
+typedef struct BuildTable {
+  DirTable dir;
+  BuildColumn *columns;
+  BuildKey *keys;
+} BuildTable;
+
+struct mmapsync_builder {
+  mmapsync *h;
+  int rc; /* the first failure; every later call gives it again */
+
+  uint8_t *payload; /* the inactive data file; moves when it grows */
+  uint64_t used;    /* bytes written */
+  uint64_t room;    /* bytes reserved */
+
+  BuildTable *tables;
+  uint32_t ntables, tables_room;
+  char *strings; /* all names, NUL-terminated */
+  size_t strings_bytes, strings_room;
+
+  BuildTable *open;    /* the table that takes rows, or NULL */
+  StageColumn *stage;  /* one for each of its columns */
+  uint32_t stage_cols; /* how many there is memory for */
+  void *cells;         /* the arrays of all stage columns */
+  size_t cells_bytes;
+  uint32_t column;       /* the next value goes here */
+  uint64_t staged;       /* rows in the chunk being filled */
+  uint64_t staged_bytes; /* of texts and blobs in it */
+};
+
+/* The name of one of its tables; good until the next name is kept. */
+const char *buildTableName(const mmapsync_builder *b, const BuildTable *t);
+
+/* Sets the builder's failure and the handle's sentence; returns rc. */
+int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int buildNoMemory(mmapsync_builder *b);
+
+/* Makes sure that n more bytes of the payload can be written (plus alignment). */
+int buildReserve(mmapsync_builder *b, uint64_t n);
+
+/* Starts a buffer of n bytes, aligned, already reserved; returns its offset. */
+uint64_t buildTake(mmapsync_builder *b, uint64_t n);
+
+/* Encodes column c of the n staged rows into the data file. */
+int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
+
+/* Builds all keys of the finished table. */
+int keysBuild(mmapsync_builder *b, BuildTable *bt);
+
+/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  If two rows are
+** equal in a key without NULL, *dup_a and *dup_b are such a pair. */
+int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
+            uint64_t *dup_a, uint64_t *dup_b);
+#define NO_ROW UINT64_MAX
+
+/* Whether any part of the key is NULL in the row. */
+int keyHasNull(const mmapsync_table *t, const Key *k, uint64_t row);
+
+#endif

@@ -1,0 +1,284 @@
+/*
+** buildkeys.c - the keys of a finished table: order, proof of uniqueness, search structure.
+**
+** image.h describes what is built.  The table's rows are in the data file by now, so keys are built by
+** reading them back through the same mmapsync_get() that readers use.  What a key needs is reserved
+** before it is written, all at once: after that the mapping does not move while it is read.
+**
+** A key that claims the order of the rows is checked against them, row by row: what readers rely on is
+** never taken on trust.
+*/
+#include "build.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "order.h"
+
+#define HASH_FILL                                                                                  \
+  8.4 /* entries a bucket of 12 gets on average: an eighth of the buckets run over */
+
+/* ---- sentences ------------------------------------------------------------------------------- */
+
+static int printValue(char *z, size_t room, const mmapsync_value *v) {
+  int n = v->n < 40 ? (int)v->n : 40;
+  const char *zMore = v->n > 40 ? "..." : "";
+  switch (v->type) {
+  case MMAPSYNC_INTEGER: return snprintf(z, room, "%lld", (long long)v->u.i);
+  case MMAPSYNC_REAL: return snprintf(z, room, "%.17g", v->u.r);
+  case MMAPSYNC_TEXT: return snprintf(z, room, "'%.*s%s'", n, (const char *)v->u.p, zMore);
+  case MMAPSYNC_BLOB: return snprintf(z, room, "a blob of %u bytes", v->n);
+  default: return snprintf(z, room, "NULL");
+  }
+}
+
+/* The key's columns, or the values it has in a row, as "(a, b)". */
+static void printKey(char *z, size_t room, const mmapsync_table *t, const Key *k, uint64_t row) {
+  size_t at = 0;
+  int p, n;
+  for (p = 0; p < k->info.nparts && at + 1 < room; p++) {
+    int c = k->parts[p].column;
+    mmapsync_value v;
+    n = snprintf(z + at, room - at, "%s", p ? ", " : "(");
+    at += (size_t)n < room - at ? (size_t)n : room - at - 1;
+    if (row == NO_ROW) {
+      n = snprintf(z + at, room - at, "%s", t->columns[c].info.name);
+    } else {
+      n = mmapsync_get(t, row, c, &v) == MMAPSYNC_OK ? printValue(z + at, room - at, &v) : 0;
+    }
+    at += (size_t)n < room - at ? (size_t)n : room - at - 1;
+  }
+  if (at + 1 < room) snprintf(z + at, room - at, ")");
+}
+
+static int keyFail(mmapsync_builder *b, int rc, const mmapsync_table *t, const Key *k, uint64_t row,
+                   const char *zWhat) {
+  char zColumns[160], zValues[200];
+  printKey(zColumns, sizeof(zColumns), t, k, NO_ROW);
+  printKey(zValues, sizeof(zValues), t, k, row);
+  return buildFail(b, rc, "\"%s\": table \"%s\": %s in key %s: %s", mmapsync_path(b->h),
+                   t->info.name, zWhat, zColumns, zValues);
+}
+
+/* ---- the table as readers will see it -------------------------------------------------------- */
+
+static void decodedFree(mmapsync_table *t) {
+  int i;
+  for (i = 0; t->columns && i < t->info.ncolumns; i++) free(t->columns[i].chunks);
+  free(t->columns);
+}
+
+/* Decodes the columns of a table that is still being built.  Nothing may be reserved while the
+** result is in use: the mapping would move. */
+static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t) {
+  uint32_t c;
+  uint64_t i;
+  memset(t, 0, sizeof(*t));
+  t->payload = b->payload;
+  t->size = b->used;
+  t->rows = bt->dir.rows;
+  t->chunk_shift = bt->dir.chunk_shift;
+  t->chunk_mask = (UINT64_C(1) << bt->dir.chunk_shift) - 1;
+  t->info.name = buildTableName(b, bt);
+  t->info.rows = bt->dir.rows;
+  t->info.ncolumns = (int)bt->dir.ncolumns;
+  t->columns = calloc(bt->dir.ncolumns, sizeof(Column));
+  if (t->columns == NULL) return buildNoMemory(b);
+  for (c = 0; c < bt->dir.ncolumns; c++) {
+    const BuildColumn *bc = &bt->columns[c];
+    Column *out = &t->columns[c];
+    out->info.name = b->strings + bc->dir.name;
+    out->info.types = bc->dir.types;
+    out->info.nulls = bc->dir.nulls;
+    out->chunks = aligned_alloc(64, (bc->nchunks + 1) * sizeof(Chunk));
+    if (out->chunks == NULL) {
+      decodedFree(t);
+      return buildNoMemory(b);
+    }
+    for (i = 0; i < bc->nchunks; i++) chunkDecode(&out->chunks[i], &bc->chunks[i], b->payload);
+  }
+  return MMAPSYNC_OK;
+}
+
+/* ---- order and uniqueness -------------------------------------------------------------------- */
+
+static int orderCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k) {
+  uint64_t row;
+  int rc = MMAPSYNC_OK;
+  for (row = 1; row < t->rows; row++) {
+    int c = keyCompareRows(t, k, 0, row - 1, row, &rc);
+    if (rc != MMAPSYNC_OK) return rc;
+    if (c > 0) return keyFail(b, MMAPSYNC_MISUSE, t, k, row, "rows are not in order");
+    if (c == 0 && (k->info.flags & MMAPSYNC_KEY_UNIQUE) && !keyHasNull(t, k, row)) {
+      return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "duplicate");
+    }
+    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
+      return b->rc = MMAPSYNC_INTERRUPT;
+    }
+  }
+  return MMAPSYNC_OK;
+}
+
+static int nullCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k) {
+  uint64_t row;
+  int p, any = 0;
+  for (p = 0; p < k->info.nparts; p++) any |= t->columns[k->parts[p].column].info.nulls > 0;
+  if (!any || !(k->info.flags & MMAPSYNC_KEY_NOTNULL)) return MMAPSYNC_OK;
+  for (row = 0; !keyHasNull(t, k, row); row++) {
+  }
+  return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "NULL");
+}
+
+/* ---- search structures ----------------------------------------------------------------------- */
+
+/* Whether the key is one ordered, rising column of integers only; then its least and greatest. */
+static int keyIntegers(const mmapsync_table *t, const Key *k, int64_t *min, int64_t *max) {
+  const Column *c = &t->columns[k->parts[0].column];
+  uint64_t n = chunkCount(t->rows, t->chunk_shift);
+  if (k->info.nparts != 1 || k->parts[0].desc || !(k->info.flags & MMAPSYNC_KEY_ORDERED)) return 0;
+  if (c->info.types != 1u << MMAPSYNC_INTEGER || t->rows == 0) return 0;
+  *min = c->chunks[0].base; /* the rows rise, so the first chunk has the least */
+  *max = c->chunks[n - 1].max;
+  return 1;
+}
+
+/* Chooses the search structure: its kind, and its bytes. */
+static void searchPlan(const mmapsync_table *t, const Key *k, DirKey *out) {
+  int64_t min, max;
+  out->search_kind = SEARCH_SORTED;
+  if (!(k->info.flags & MMAPSYNC_KEY_UNIQUE) || t->rows == 0) return;
+  if (keyIntegers(t, k, &min, &max)) {
+    uint64_t range = (uint64_t)max - (uint64_t)min, lines = range / RANK_BITS + 1;
+    out->base = min;
+    if (range == t->rows - 1) {
+      out->search_kind = SEARCH_DIRECT;
+      return;
+    }
+    if (lines <= t->rows / 16 + 1) { /* up to 4 bytes a row: less than a hash, and faster */
+      out->search_kind = SEARCH_RANK;
+      out->search_bytes = lines * 64;
+      return;
+    }
+  }
+  out->search_kind = SEARCH_HASH;
+  out->search_bytes = ((uint64_t)((double)t->rows / HASH_FILL) + 1) * 64;
+}
+
+static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
+  uint64_t row, line, n = dk->search_bytes / 64;
+  uint32_t before = 0;
+  memset(search, 0, dk->search_bytes);
+  for (row = 0; row < t->rows; row++) {
+    mmapsync_value v;
+    uint64_t x, bit;
+    if (mmapsync_get(t, row, k->parts[0].column, &v) != MMAPSYNC_OK) continue;
+    x = (uint64_t)v.u.i - (uint64_t)dk->base;
+    bit = x % RANK_BITS + 32;
+    search[x / RANK_BITS * 64 + bit / 8] |= (uint8_t)(1u << (bit % 8));
+  }
+  for (line = 0; line < n; line++) {
+    uint64_t w, aWord[8];
+    uint32_t here = 0;
+    memcpy(aWord, search + line * 64, 64);
+    for (w = 0; w < 8; w++) here += (uint32_t)__builtin_popcountll(aWord[w]);
+    memcpy(search + line * 64, &before, sizeof(before));
+    before += here;
+  }
+}
+
+static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint8_t *search,
+                     const DirKey *dk) {
+  HashBucket *bucket = (HashBucket *)(void *)search;
+  uint64_t row, at, n = dk->search_bytes / 64;
+  memset(search, 0, dk->search_bytes);
+  for (row = 0; row < t->rows; row++) {
+    uint64_t h = 0;
+    int p, null = 0;
+    for (p = 0; p < k->info.nparts; p++) {
+      mmapsync_value v;
+      int rc = mmapsync_get(t, row, k->parts[p].column, &v);
+      if (rc != MMAPSYNC_OK) return rc;
+      null |= v.type == MMAPSYNC_NULL;
+      h = orderHash(&v, k->parts[p].collation, h);
+    }
+    if (null) continue; /* equals nothing, so nobody looks for it */
+    at = (h >> 32) * n >> 32;
+    while (bucket[at].used == HASH_SLOTS) at = at + 1 < n ? at + 1 : 0;
+    bucket[at].tag[bucket[at].used] = (uint8_t)h;
+    bucket[at].row[bucket[at].used++] = (uint32_t)row;
+    if ((row & 0xffff) == 0xffff && handleProgress(b->h) != MMAPSYNC_OK) {
+      return b->rc = MMAPSYNC_INTERRUPT;
+    }
+  }
+  return MMAPSYNC_OK;
+}
+
+/* ---- one key, all keys ----------------------------------------------------------------------- */
+
+static void keyDescribe(const mmapsync_builder *b, const BuildKey *bk, Key *k,
+                        mmapsync_part_def *parts) {
+  uint32_t p;
+  memset(k, 0, sizeof(*k));
+  for (p = 0; p < bk->dir.nparts; p++) {
+    parts[p].column = (int)bk->parts[p].column;
+    parts[p].collation = bk->parts[p].collation;
+    parts[p].desc = bk->parts[p].desc;
+  }
+  k->parts = parts;
+  k->info.name = b->strings + bk->dir.name;
+  k->info.flags = bk->dir.flags;
+  k->info.parts = parts;
+  k->info.nparts = (int)bk->dir.nparts;
+}
+
+static int keyBuild(mmapsync_builder *b, const mmapsync_table *t, Key *k, DirKey *dk) {
+  uint64_t dup_a = NO_ROW, dup_b;
+  int rc = nullCheck(b, t, k);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (k->info.flags & MMAPSYNC_KEY_ORDERED) {
+    rc = orderCheck(b, t, k);
+  } else if (t->rows > 0) {
+    dk->order = buildTake(b, t->rows * 4);
+    rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), &dup_a, &dup_b);
+    if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
+      rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
+    }
+  }
+  if (rc != MMAPSYNC_OK) return rc;
+  searchPlan(t, k, dk);
+  if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
+  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
+  if (dk->search_kind == SEARCH_HASH) rc = hashBuild(b, t, k, b->payload + dk->search, dk);
+  return rc;
+}
+
+int keysBuild(mmapsync_builder *b, BuildTable *bt) {
+  mmapsync_table t;
+  uint64_t most = 0;
+  uint32_t i;
+  int rc;
+  /* No key takes more than an order and the larger search structure, each from an aligned start. */
+  for (i = 0; i < bt->dir.nkeys; i++) {
+    most += bt->dir.rows * 4 + (uint64_t)((double)bt->dir.rows / HASH_FILL + 2) * 64 + 256;
+  }
+  rc = buildReserve(b, most);
+  if (rc == MMAPSYNC_OK) rc = decodedOpen(b, bt, &t);
+  if (rc != MMAPSYNC_OK) return rc;
+  for (i = 0; rc == MMAPSYNC_OK && i < bt->dir.nkeys; i++) {
+    BuildKey *bk = &bt->keys[i];
+    mmapsync_part_def *parts = calloc(bk->dir.nparts, sizeof(*parts));
+    Key k;
+    if (parts == NULL) {
+      rc = buildNoMemory(b);
+      break;
+    }
+    keyDescribe(b, bk, &k, parts);
+    rc = keyBuild(b, &t, &k, &bk->dir);
+    free(parts);
+  }
+  decodedFree(&t);
+  if (rc != MMAPSYNC_OK) b->rc = rc; /* the next call must not go on */
+  return rc;
+}

@@ -1,0 +1,229 @@
+#define _GNU_SOURCE
+/*
+** data.c - data files: trailers, mappings for readers, files for writers.  What they are: data.h.
+**
+** ROOM.  A store to a mapped page that has no block behind it kills the process with SIGBUS when the
+** device is full, so a writer never hands out a byte that is not reserved: dataReserve() has the
+** device set the blocks aside (posix_fallocate), for the payload and its trailer, before the range is
+** mapped.  That a file is long enough proves nothing, since it may have holes that somebody's
+** ftruncate() made; so a handle reserves the whole range the first time it uses a file, and remembers.
+**
+** A reader maps no more of a file than the snapshot it met and its trailer take.  So whatever a write
+** in progress has added to the file's end is mapped by no reader and can be cut off again.
+*/
+#include "data.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "handle.h"
+#include "hash.h"
+#include "sys.h"
+#include "version.h"
+
+#define DATA_MODE 0640
+
+static const char trailerMagic[8] = {'m', 'm', 'a', 'p', 's', 'y', 'n', 'c'};
+
+/* What an empty file is "mapped" to: mmap() refuses a length of 0, and a view's data is not NULL. */
+static const _Alignas(64) uint8_t dataNothing[64] = {0};
+
+/* ---- trailers --------------------------------------------------------------------------------- */
+
+static uint64_t trailerCheck(const Trailer *t) { return hashBytes(t, offsetof(Trailer, check)); }
+
+int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out) {
+  uint64_t copy[TRAILER_SIZE / 8];
+  size_t i;
+  for (i = 0; i < TRAILER_SIZE / 8; i++) {
+    /* relaxed: the acquire load of the version word in readEnter() came before */
+    copy[i] = atomic_load_explicit(&from->word[i], memory_order_relaxed);
+  }
+  memcpy(out, copy, sizeof(*out));
+  return memcmp(out->magic, trailerMagic, sizeof(trailerMagic)) == 0 &&
+         out->format == TRAILER_FORMAT && out->version == version &&
+         out->check == trailerCheck(out);
+}
+
+void trailerStore(TrailerShared *to, Trailer *t) {
+  uint64_t copy[TRAILER_SIZE / 8];
+  size_t i;
+  memcpy(t->magic, trailerMagic, sizeof(trailerMagic));
+  t->format = TRAILER_FORMAT;
+  t->check = trailerCheck(t);
+  memcpy(copy, t, sizeof(copy));
+  for (i = 0; i < TRAILER_SIZE / 8; i++) {
+    /* relaxed: the store of the version word in writeFinish() comes after */
+    atomic_store_explicit(&to->word[i], copy[i], memory_order_relaxed);
+  }
+}
+
+void trailerWipe(TrailerShared *to) {
+  size_t i;
+  for (i = 0; i < TRAILER_SIZE / 8; i++) {
+    atomic_store_explicit(&to->word[i], 0, memory_order_relaxed);
+  }
+}
+
+/* ---- mappings --------------------------------------------------------------------------------- */
+
+int dataMap(mmapsync *h, unsigned index, uint64_t version) {
+  const char *name = h->dataName[index];
+  size_t size = versionSize(version);
+  DataMap *old = h->maps[index];
+  DataMap *map = NULL;
+  struct stat st;
+  size_t length;
+  void *base;
+  int fd, rc;
+
+  assert(h->state && index == versionIndex(version));
+  rc = handleOpen(h, name, O_RDONLY, 0, &fd, &st, NULL);
+  if (rc == MMAPSYNC_NOTFOUND) {
+    return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": missing, but the state says it is in use",
+                       name);
+  }
+  if (rc != MMAPSYNC_OK) return rc;
+
+  if ((uint64_t)st.st_size < size) {
+    rc = handleError(h, MMAPSYNC_CORRUPT, "\"%s\": expected at least %zu bytes, found %lld", name,
+                     size, (long long)st.st_size);
+    goto done;
+  }
+  length = trailerEnd(size);
+  if ((uint64_t)st.st_size < length) length = (size_t)st.st_size;
+  if (old && old->device == st.st_dev && old->inode == st.st_ino && old->length >= length) {
+    old->checked = version;
+    goto done;
+  }
+
+  map = malloc(sizeof(*map));
+  if (!map) {
+    rc = handleNomem(h);
+    goto done;
+  }
+  base = length ? sysMap(length, PROT_READ, MAP_SHARED, fd) : NULL;
+  if (length && !base) {
+    rc = handleSystem(h, name, "map", errno);
+    free(map);
+    goto done;
+  }
+  map->refs = 1;
+  map->index = index;
+  map->state = stateRef(h->state);
+  map->base = base ? base : dataNothing;
+  map->length = length;
+  map->device = st.st_dev;
+  map->inode = st.st_ino;
+  map->checked = version;
+  h->maps[index] = map;
+  h->about.version = 0; /* it may have been of the file's other mapping */
+  dataUnref(old);
+
+done:
+  sysClose(fd);
+  return rc;
+}
+
+void dataUnref(DataMap *map) {
+  if (!map || --map->refs > 0) return;
+  if (map->length) sysUnmap((void *)(uintptr_t)map->base, map->length);
+  stateUnref(map->state);
+  free(map);
+}
+
+/* ---- files ------------------------------------------------------------------------------------ */
+
+/* Closes a file that is no longer the one at its path.  One that was cut short must be reserved
+** again. */
+static void dataCheck(mmapsync *h, unsigned index) {
+  DataFile *f = &h->writer.file[index];
+  struct stat st;
+
+  if (sysStat(h->dataName[index], &st) != 0 || st.st_dev != f->device || st.st_ino != f->inode) {
+    dataClose(f);
+    return;
+  }
+  f->length = (size_t)st.st_size;
+  if (f->reserved > f->length) f->reserved = 0;
+  f->trusted = 1;
+}
+
+int dataOpen(mmapsync *h, unsigned index) {
+  DataFile *f = &h->writer.file[index];
+  struct stat st;
+  int rc, created = 0;
+
+  if (f->fd >= 0 && !f->trusted) dataCheck(h, index);
+  if (f->fd >= 0) return MMAPSYNC_OK;
+  rc = handleOpen(h, h->dataName[index], O_RDWR, DATA_MODE, &f->fd, &st, &created);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (created) h->writer.folderSynced = 0;
+  f->device = st.st_dev;
+  f->inode = st.st_ino;
+  f->base = NULL;
+  f->mapped = 0;
+  f->length = (size_t)st.st_size;
+  f->reserved = 0;
+  f->word = 0;
+  f->trusted = 1;
+  return MMAPSYNC_OK;
+}
+
+int dataReserve(mmapsync *h, unsigned index, size_t size) {
+  DataFile *f = &h->writer.file[index];
+  const char *name = h->dataName[index];
+  size_t want = (trailerEnd(size) + h->page - 1) & ~(h->page - 1);
+  size_t before = f->length;
+  struct stat st;
+  void *base;
+  int err;
+
+  assert(f->fd >= 0 && size <= VERSION_SIZE_MAX);
+  if (want > f->reserved) {
+    err = sysReserve(f->fd, (off_t)f->reserved, (off_t)(want - f->reserved));
+    if (err) {
+      /* Some file systems keep what they got hold of. */
+      if (sysFstat(f->fd, &st) == 0) f->length = (size_t)st.st_size;
+      dataTrim(h, index, before);
+      if (err == ENOSPC || err == EDQUOT) {
+        return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %zu bytes", name, size);
+      }
+      return handleSystem(h, name, "reserve room", err);
+    }
+    f->reserved = want;
+    if (f->length < want) f->length = want;
+  }
+  if (want > f->mapped) {
+    base = f->base ? sysRemap(f->base, f->mapped, want)
+                   : sysMap(want, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd);
+    if (!base) {
+      err = errno;
+      dataTrim(h, index, before);
+      return handleSystem(h, name, "map", err);
+    }
+    f->base = base;
+    f->mapped = want;
+  }
+  return MMAPSYNC_OK;
+}
+
+/* A failure is no harm: the file stays longer than it need be. */
+void dataTrim(mmapsync *h, unsigned index, size_t length) {
+  DataFile *f = &h->writer.file[index];
+  if (f->length <= length || sysTruncate(f->fd, (off_t)length) != 0) return;
+  f->length = length;
+  if (f->reserved > length) f->reserved = length;
+}
+
+void dataClose(DataFile *f) {
+  if (f->fd < 0) return;
+  if (f->base) sysUnmap(f->base, f->mapped);
+  sysClose(f->fd);
+  f->fd = -1;
+  f->base = NULL;
+}

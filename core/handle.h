@@ -1,0 +1,122 @@
+/*
+** handle.h - what is behind an `mmapsync *`, and the helpers that all of core shares.
+**
+** A handle is the place where everything of one user of one channel meets: the options, the open
+** state file, the mappings a reader has, the files a writer has open, the write in progress and the
+** sentence of the last failure.  It belongs to one thread at a time, so nothing in it is atomic and
+** nothing is locked; what is shared between processes is in state.h.
+*/
+#ifndef MMAPSYNC_HANDLE_H
+#define MMAPSYNC_HANDLE_H
+
+#include <sys/stat.h>
+
+#include "data.h"
+#include "mmapsync.h"
+#include "state.h"
+
+/* Room for a sentence: one path, and what is to be said about it. */
+#define HANDLE_MESSAGE_MAX 4608
+
+/* What the trailer of a snapshot told, kept so that it is decoded once a snapshot.  `word` is what
+** stood at the place of the trailer's sequence, whether the trailer is valid or not: when the
+** version word has come back, this tells whether the snapshot is another one. */
+typedef struct HandleAbout {
+  uint64_t version; /* 0: nothing kept */
+  uint64_t word;
+  int valid; /* the trailer is; otherwise all of it is 0 but `kind`, which is RAW */
+  Trailer trailer;
+} HandleAbout;
+
+/* The write in progress, and what this handle knows as a writer.  Owned by write.c. */
+typedef struct HandleWriter {
+  DataFile file[2];     /* the data files, open for writing */
+  int locked;           /* this handle holds the writer's lock */
+  uint32_t pid;         /* of this process, for the trailer */
+  int folderSynced;     /* no file was created since the folder was synced */
+  uint64_t last;        /* the highest sequence this handle has published or met */
+  int open;             /* a write is open: the rest is in force */
+  unsigned index;       /* the file it writes to */
+  size_t limit;         /* payload bytes handed out */
+  size_t before;        /* length of that file before this write */
+  uint64_t active;      /* the version word in force when the write began, or 0 */
+  uint64_t carried;     /* the version word the file carried before this write; 0: unknown */
+  uint64_t carriedHash; /* hash of those bytes, if ... */
+  int carriedKnown;     /* ... this is set */
+  uint64_t sequence;    /* the number this write will have */
+  uint32_t waited_ms;   /* for the result */
+  int reset;
+} HandleWriter;
+
+struct mmapsync {
+  /* What a read touches. */
+  State *state;         /* the open state file; NULL until it is needed */
+  DataMap *maps[2];     /* the newest mapping of each data file, or NULL */
+  HandleAbout about;    /* of the snapshot last met */
+  uint64_t lastVersion; /* what mmapsync_read() gave last, for `switched` */
+  uint64_t lastSequence;
+  uint64_t checkedVersion; /* what was last compared with its hash */
+  uint64_t checkedSequence;
+
+  mmapsync_options opt;
+  HandleWriter writer;
+
+  /* The builder whose write is open, so that mmapsync_close() can abort it.  Set and cleared by
+  ** the builder. */
+  mmapsync_builder *builder;
+
+  /* Names, all in one block of memory that `path` starts; path is NULL if open failed. */
+  char *path;        /* the prefix */
+  char *folder;      /* the folder the files are in */
+  char *stateName;   /* P_state */
+  char *dataName[2]; /* P_data_0 and P_data_1 */
+  size_t page;       /* bytes of a page of memory */
+
+  char message[HANDLE_MESSAGE_MAX];
+};
+
+#if defined(__GNUC__)
+#define HANDLE_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define HANDLE_PRINTF(f, a)
+#endif
+
+/* Keeps the sentence for mmapsync_errmsg() and returns rc.  The arguments must not point into
+** h->message. */
+int handleError(mmapsync *h, int rc, const char *fmt, ...) HANDLE_PRINTF(3, 4);
+
+/* The same for a system call on the file `name` that failed with the error number err: chooses the
+** code, and says `"name": cannot <verb>: <reason>` where nothing better is known. */
+int handleSystem(mmapsync *h, const char *name, const char *verb, int err);
+
+/* What the C library says of an error number, in lower case as our sentences are, in text[n]. */
+const char *handleReason(int err, char *text, size_t n);
+
+/* Opens a file of the channel.  Never follows a symbolic link, and
+** takes regular files only.  With mode not 0, makes the file if there is none, and sets *created.
+** On success *fd and *st are of the open file; otherwise *fd is -1.  NOTFOUND, without a sentence, if
+** there is no such file and mode is 0; CANTOPEN; PERM; others of handleSystem(). */
+int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, struct stat *st,
+               int *created);
+
+/* `out of memory`. */
+int handleNomem(mmapsync *h);
+
+/* Asks options.progress whether to go on: MMAPSYNC_OK, or MMAPSYNC_INTERRUPT with a sentence. */
+int handleProgress(mmapsync *h);
+
+/* Hashes n bytes, and if `to` is not NULL copies them there on the way, asking for leave to go on
+** now and then.  OK or INTERRUPT. */
+int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash);
+
+/* Gives the writer's lock back, if this handle has it. */
+void handleUnlock(mmapsync *h);
+
+/* Gives up the open state file and everything that belongs to it (mappings, data files open for
+** writing, the writer's lock); views that are held keep what they need. */
+void handleDetach(mmapsync *h);
+
+/* In read.c, for write.c: the trailer of the active snapshot. */
+int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid);
+
+#endif

@@ -1,0 +1,106 @@
+#define _GNU_SOURCE
+/*
+** state.c - opening, making and mapping the state file.  What it is for: state.h.
+*/
+#include "state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "handle.h"
+#include "sys.h"
+
+/* Readers too open it for writing: they count themselves in. */
+#define STATE_FLAGS O_RDWR
+#define STATE_MODE  0660
+
+static int stateEmpty(mmapsync *h) {
+  return handleError(h, MMAPSYNC_EMPTY, "\"%s\": nothing published yet", h->path);
+}
+
+static int stateMap(mmapsync *h) {
+  State *s = h->state;
+  s->shared = sysMap(STATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
+  return s->shared ? MMAPSYNC_OK : handleSystem(h, h->stateName, "map", errno);
+}
+
+static int stateWrongSize(mmapsync *h, off_t size) {
+  return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": not a state file: expected %d bytes, found %lld",
+                     h->stateName, STATE_SIZE, (long long)size);
+}
+
+int stateOpen(mmapsync *h, int create) {
+  struct stat st;
+  State *s;
+  int fd, rc, created = 0;
+
+  assert(!h->state);
+  if (!h->path) return handleError(h, MMAPSYNC_MISUSE, "the handle was not opened");
+  rc = handleOpen(h, h->stateName, STATE_FLAGS, create ? STATE_MODE : 0, &fd, &st, &created);
+  if (rc == MMAPSYNC_NOTFOUND) return stateEmpty(h);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (created) h->writer.folderSynced = 0;
+
+  if (st.st_size == 0 && !create) {
+    rc = stateEmpty(h);
+  } else if (st.st_size != 0 && st.st_size != STATE_SIZE) {
+    rc = stateWrongSize(h, st.st_size);
+  }
+  s = rc == MMAPSYNC_OK ? malloc(sizeof(*s)) : NULL;
+  if (!s) {
+    sysClose(fd);
+    return rc == MMAPSYNC_OK ? handleNomem(h) : rc;
+  }
+  s->fd = fd;
+  s->refs = 1;
+  s->device = st.st_dev;
+  s->inode = st.st_ino;
+  s->shared = NULL;
+  h->state = s;
+  if (st.st_size == STATE_SIZE) rc = stateMap(h);
+  if (rc != MMAPSYNC_OK) handleDetach(h);
+  return rc;
+}
+
+int stateFinish(mmapsync *h) {
+  State *s = h->state;
+  struct stat st;
+  int err;
+
+  assert(s && !s->shared);
+  /* Another writer may have finished it between our open and our lock. */
+  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->stateName, "look at", errno);
+  if (st.st_size == 0) {
+    err = sysReserve(s->fd, 0, STATE_SIZE);
+    if (err == ENOSPC || err == EDQUOT) {
+      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %d bytes", h->stateName,
+                         STATE_SIZE);
+    }
+    if (err) return handleSystem(h, h->stateName, "reserve room", err);
+  } else if (st.st_size != STATE_SIZE) {
+    return stateWrongSize(h, st.st_size);
+  }
+  return stateMap(h);
+}
+
+int stateIsCurrent(const mmapsync *h) {
+  struct stat st;
+  assert(h->state);
+  return sysStat(h->stateName, &st) == 0 && st.st_dev == h->state->device &&
+         st.st_ino == h->state->inode;
+}
+
+State *stateRef(State *s) {
+  s->refs++;
+  return s;
+}
+
+void stateUnref(State *s) {
+  if (!s || --s->refs > 0) return;
+  if (s->shared) sysUnmap(s->shared, STATE_SIZE);
+  sysClose(s->fd);
+  free(s);
+}

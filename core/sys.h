@@ -1,0 +1,53 @@
+/*
+** sys.h - every system call the core makes, through one replaceable table.
+**
+** A test can put a function of its own in place of any entry, and so make the Nth open, mmap or
+** posix_fallocate fail, stall, or look at the world between two steps.  sys.c holds the table, the
+** typed wrappers below, and the one place where a call that a signal cut short is made again: no
+** caller sees EINTR but from sysSleep().
+**
+** The wrappers return what the calls do, with errno; sysReserve() returns an error number, as
+** posix_fallocate() does.
+*/
+#ifndef MMAPSYNC_SYS_H
+#define MMAPSYNC_SYS_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
+int sysClose(int fd);
+int sysFstat(int fd, struct stat *out);
+int sysStat(const char *name, struct stat *out);
+int sysTruncate(int fd, off_t length);
+int sysReserve(int fd, off_t at, off_t n);
+void *sysMap(size_t n, int prot, int flags, int fd); /* NULL on failure, not MAP_FAILED */
+void *sysRemap(void *p, size_t was, size_t n);       /* may move; NULL on failure */
+int sysUnmap(void *p, size_t n);
+int sysSync(int fd);
+int sysSyncData(int fd);
+int sysLock(int fd, int operation); /* flock */
+void sysSleep(uint64_t ns);         /* or less, if a signal comes */
+uint64_t sysWallClock(void);        /* ns since 1970, UTC */
+uint64_t sysSteadyClock(void);      /* ns since some moment; never goes back */
+
+/*
+** For tests.  The names are those of the C library: open, close, fstat, stat, ftruncate,
+** posix_fallocate, mmap, mremap, munmap, fsync, fdatasync, flock, nanosleep, clock_gettime, dup.  A
+** replacement has the type of the original, except that open takes all three arguments, mremap four,
+** and dup is `int (*)(int fd, int lowest)`.  Not to be used while another thread is in the core.
+*/
+typedef void (*SysFunction)(void);
+
+/* Puts `fn` in the place of `name`, or the original if fn is NULL.  With name NULL, puts back all
+** originals.  0, or -1 if there is no such name. */
+int sysSet(const char *name, SysFunction fn);
+
+/* What is in that place now; NULL if there is no such name. */
+SysFunction sysGet(const char *name);
+
+/* The i-th name, i = 0, 1, ...; NULL after the last. */
+const char *sysName(int i);
+
+#endif

@@ -1,0 +1,485 @@
+/*
+** functions.c - the scalar functions that do not publish, and what all scalar functions share.
+**
+**     mmapsync_version(path), mmapsync_sequence(path)    cheap; NULL if nothing was published yet
+**     mmapsync_verify(path)                              'ok', or a sentence that says what is damaged
+**     mmapsync_read(path)                                the payload, as a blob; NULL as above
+**     mmapsync_attach(path)                              a virtual table for each table in the channel
+**     mmapsync_config(path, name [, value])              a setting of this connection's channel
+**     mmapsync_info()                                    what this build is
+**
+** Those that only look may stand in views and triggers, as monitoring wants it.  mmapsync_attach() and
+** mmapsync_config(), which change the connection, are SQLITE_DIRECTONLY: a schema that someone else wrote
+** cannot call them.
+**
+** ATTACH.  The tables are made in the temp schema, so that they are this connection's own, need no right
+** to write and go away with it.  Calling it again does no harm: a table that it has made before is left
+** alone if its columns are still those of the snapshot, and made again if they are not.  Which tables it
+** has made it knows by their CREATE statement, word for word.  It looks at all names before it makes the
+** first table.
+*/
+#include "ext.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* The format of table images, as core/image.h numbers it. */
+#define INFO_FORMAT 1
+
+/* ---- shared by all scalar functions ------------------------------------------------------------- */
+
+int functionAdd(sqlite3 *db, Registry *p, const char *zName, int nArg, int flags,
+                void (*xFunc)(sqlite3_context *, int, sqlite3_value **)) {
+  registryRef(p); /* given back by registryUnref() even if this fails */
+  return sqlite3_create_function_v2(db, zName, nArg, SQLITE_UTF8 | flags, p, xFunc, NULL, NULL,
+                                    registryUnref);
+}
+
+void functionFail(sqlite3_context *pCtx, int rc, char *zErr) {
+  assert(rc != SQLITE_OK);
+  if (rc == SQLITE_NOMEM) {
+    sqlite3_result_error_nomem(pCtx);
+  } else {
+    /* The code after the sentence: on its own the code would bring SQLite's words for it. */
+    if (zErr != NULL) sqlite3_result_error(pCtx, zErr, -1);
+    sqlite3_result_error_code(pCtx, rc);
+  }
+  sqlite3_free(zErr);
+}
+
+char *functionFound(sqlite3_value *pVal) {
+  switch (sqlite3_value_type(pVal)) {
+  case SQLITE_NULL: return sqlite3_mprintf("NULL");
+  case SQLITE_INTEGER: return sqlite3_mprintf("%lld", sqlite3_value_int64(pVal));
+  case SQLITE_FLOAT: return sqlite3_mprintf("%!.15g", sqlite3_value_double(pVal));
+  case SQLITE_TEXT: return sqlite3_mprintf("\"%s\"", sqlite3_value_text(pVal));
+  default: return sqlite3_mprintf("a blob");
+  }
+}
+
+int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
+                 char **pzErr) {
+  int eType = sqlite3_value_type(pVal);
+  const void *p;
+  size_t n;
+  *pzOut = NULL;
+  if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
+    *pzErr = sqlite3_mprintf("%s: expected %s, found %z", zFunc, zWhat, functionFound(pVal));
+    return SQLITE_ERROR;
+  }
+  p = eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
+  n = (size_t)sqlite3_value_bytes(pVal);
+  if (p == NULL && (n > 0 || eType == SQLITE_TEXT)) return SQLITE_NOMEM;
+  if (n > 0 && memchr(p, 0, n) != NULL) {
+    *pzErr = sqlite3_mprintf("%s: expected %s, found a NUL byte in it", zFunc, zWhat);
+    return SQLITE_ERROR;
+  }
+  *pzOut = sqlite3_malloc64(n + 1);
+  if (*pzOut == NULL) return SQLITE_NOMEM;
+  if (n > 0) memcpy(*pzOut, p, n);
+  (*pzOut)[n] = '\0';
+  return SQLITE_OK;
+}
+
+int functionGrace(const char *zWhat, sqlite3_value *pVal, uint32_t *pGrace, char **pzErr) {
+  if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
+    sqlite3_int64 i = sqlite3_value_int64(pVal);
+    if (i >= 0 && i <= UINT32_MAX) {
+      *pGrace = (uint32_t)i;
+      return SQLITE_OK;
+    }
+  }
+  *pzErr = sqlite3_mprintf("%s: expected milliseconds from 0 to 4294967295, found %z", zWhat,
+                           functionFound(pVal));
+  return SQLITE_ERROR;
+}
+
+int functionChannel(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPath,
+                    Channel **ppChannel, char **pzErr) {
+  char *zPath = NULL;
+  int rc = functionText(zFunc, "a path", pPath, &zPath, pzErr);
+  if (rc == SQLITE_OK) rc = channelGet(sqlite3_user_data(pCtx), zPath, ppChannel, pzErr);
+  sqlite3_free(zPath);
+  return rc;
+}
+
+void functionJson(sqlite3_str *pStr, const char *z) {
+  sqlite3_str_appendchar(pStr, 1, '"');
+  for (; *z != '\0'; z++) {
+    if (*z == '"' || *z == '\\') {
+      sqlite3_str_appendf(pStr, "\\%c", *z);
+    } else if ((unsigned char)*z < 0x20) {
+      sqlite3_str_appendf(pStr, "\\u%04x", (unsigned)*z);
+    } else {
+      sqlite3_str_appendchar(pStr, 1, *z);
+    }
+  }
+  sqlite3_str_appendchar(pStr, 1, '"');
+}
+
+/* ---- looking ------------------------------------------------------------------------------------ */
+
+/*
+** A number of the newest snapshot, as the core gives it.  Being 64 bits without a sign, it comes out as
+** SQLite's integer of the same bits.
+*/
+static void lookFunc(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPath,
+                     int (*xGet)(mmapsync *, uint64_t *)) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  uint64_t v = 0;
+  int rc = functionChannel(pCtx, zFunc, pPath, &pChannel, &zErr);
+  if (rc == SQLITE_OK) {
+    int rcCore = xGet(pChannel->h, &v);
+    if (rcCore == MMAPSYNC_EMPTY) return; /* NULL */
+    if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);
+  }
+  if (rc == SQLITE_OK) {
+    sqlite3_result_int64(pCtx, (sqlite3_int64)v);
+  } else {
+    functionFail(pCtx, rc, zErr);
+  }
+}
+
+static void versionFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  (void)argc;
+  lookFunc(pCtx, "mmapsync_version", argv[0], mmapsync_version);
+}
+
+static void sequenceFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  (void)argc;
+  lookFunc(pCtx, "mmapsync_sequence", argv[0], mmapsync_sequence);
+}
+
+/*
+** mmapsync_verify(path).  Damage is an answer; only what keeps it from looking is an error.
+*/
+static void verifyFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  int rc = functionChannel(pCtx, "mmapsync_verify", argv[0], &pChannel, &zErr);
+  (void)argc;
+  if (rc == SQLITE_OK) {
+    int rcCore = mmapsync_verify(pChannel->h);
+    if (rcCore == MMAPSYNC_OK) {
+      sqlite3_result_text(pCtx, "ok", -1, SQLITE_STATIC);
+      return;
+    }
+    if (rcCore == MMAPSYNC_CORRUPT) {
+      sqlite3_result_text(pCtx, mmapsync_errmsg(pChannel->h), -1, SQLITE_TRANSIENT);
+      return;
+    }
+    rc = channelFail(pChannel, rcCore, &zErr);
+  }
+  functionFail(pCtx, rc, zErr);
+}
+
+/*
+** mmapsync_read(path).  It shares the statement's pin, so that it is of the snapshot that the channel's
+** tables show.  The bytes are copied, because the result may outlive the pin.
+*/
+static void readFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  uint64_t version;
+  int rc = functionChannel(pCtx, "mmapsync_read", argv[0], &pChannel, &zErr);
+  (void)argc;
+  if (rc == SQLITE_OK) {
+    if (mmapsync_version(pChannel->h, &version) == MMAPSYNC_EMPTY) return; /* NULL */
+    rc = channelPin(pChannel, 0, &zErr);
+  }
+  if (rc != SQLITE_OK) {
+    functionFail(pCtx, rc, zErr);
+    return;
+  }
+  if (pChannel->view.size >
+      (size_t)sqlite3_limit(registryDb(pChannel->pRegistry), SQLITE_LIMIT_LENGTH, -1)) {
+    sqlite3_result_error_toobig(pCtx);
+  } else {
+    sqlite3_result_blob64(pCtx, pChannel->view.data, pChannel->view.size, SQLITE_TRANSIENT);
+  }
+  channelUnpin(pChannel);
+}
+
+/* ---- mmapsync_attach ---------------------------------------------------------------------------- */
+
+#define ATTACH_NEW   0 /* no such table yet */
+#define ATTACH_SAME  1 /* made before, and still right */
+#define ATTACH_AGAIN 2 /* made before, but the columns have changed */
+
+/*
+** The statement that makes the table, from its name on, as SQLite keeps it in the schema.
+*/
+static char *attachText(Channel *pChannel, const char *zName) {
+  return sqlite3_mprintf("\"%w\" USING mmapsync(%Q,%Q)", zName, mmapsync_path(pChannel->h), zName);
+}
+
+/*
+** The place, counted from 1, of column c in the primary key that a WITHOUT ROWID table is declared with.
+*/
+static int attachPk(const mmapsync_table *pTab, int c) {
+  const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
+  int k, i;
+  if ((pInfo->flags & MMAPSYNC_TABLE_WITHOUT_ROWID) == 0) return 0;
+  for (k = 0; k < pInfo->nkeys; k++) {
+    const mmapsync_key_info *pKey = mmapsync_key_about(pTab, k);
+    if ((pKey->flags & MMAPSYNC_KEY_PRIMARY) == 0) continue;
+    for (i = 0; i < pKey->nparts; i++) {
+      if (pKey->parts[i].column == c) return i + 1;
+    }
+  }
+  return 0;
+}
+
+/*
+** True if the virtual table has the columns of pTab: names, affinities, collations and primary key.
+*/
+static int attachSame(sqlite3 *db, const mmapsync_table *pTab) {
+  const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
+  sqlite3_stmt *pStmt = NULL;
+  char *zSql = sqlite3_mprintf("PRAGMA temp.table_xinfo(\"%w\")", pInfo->name);
+  int bSame = zSql != NULL && sqlite3_prepare_v2(db, zSql, -1, &pStmt, NULL) == SQLITE_OK;
+  int c = 0;
+  sqlite3_free(zSql);
+  while (bSame && sqlite3_step(pStmt) == SQLITE_ROW) {
+    const char *zName = (const char *)sqlite3_column_text(pStmt, 1);
+    const char *zType = (const char *)sqlite3_column_text(pStmt, 2);
+    const char *zColl = NULL;
+    const mmapsync_column_info *pCol;
+    bSame = 0;
+    if (c >= pInfo->ncolumns) break;
+    pCol = mmapsync_column_about(pTab, c);
+    if (zName == NULL || strcmp(zName, pCol->name) != 0) break;
+    if (valueAffinity(zType) != valueAffinity(pCol->type)) break;
+    if (sqlite3_column_int(pStmt, 5) != attachPk(pTab, c)) break;
+    (void)sqlite3_table_column_metadata(db, "temp", pInfo->name, zName, NULL, &zColl, NULL, NULL,
+                                        NULL);
+    bSame = zColl != NULL && sqlite3_stricmp(zColl, pCol->collation) == 0;
+    c++;
+  }
+  sqlite3_finalize(pStmt);
+  return bSame && (c == pInfo->ncolumns ||
+                   (mmapsync_column_about(pTab, c)->flags & MMAPSYNC_COLUMN_HIDDEN) != 0);
+}
+
+/*
+** What is to be done for a table of the channel.
+*/
+static int attachLook(Channel *pChannel, const mmapsync_table *pTab, int *peDo, char **pzErr) {
+  sqlite3 *db = registryDb(pChannel->pRegistry);
+  const char *zName = mmapsync_table_about(pTab)->name;
+  sqlite3_stmt *pStmt = NULL;
+  char *zText = attachText(pChannel, zName);
+  int rc = zText == NULL ? SQLITE_NOMEM : SQLITE_OK;
+  *peDo = ATTACH_NEW;
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_prepare_v2(db,
+                            "SELECT sql = 'CREATE VIRTUAL TABLE ' || ?2 FROM temp.sqlite_schema"
+                            " WHERE name = ?1 COLLATE NOCASE AND type IN ('table','view')",
+                            -1, &pStmt, NULL);
+  }
+  if (rc == SQLITE_OK) rc = sqlite3_bind_text(pStmt, 1, zName, -1, SQLITE_STATIC);
+  if (rc == SQLITE_OK) rc = sqlite3_bind_text(pStmt, 2, zText, -1, SQLITE_STATIC);
+  if (rc == SQLITE_OK) rc = sqlite3_step(pStmt);
+  if (rc == SQLITE_ROW && sqlite3_column_int(pStmt, 0)) {
+    *peDo = ATTACH_AGAIN;
+  } else if (rc == SQLITE_ROW) {
+    *pzErr = sqlite3_mprintf("cannot attach \"%s\": temp.%s exists already", zName, zName);
+    rc = SQLITE_ERROR;
+  } else if (rc != SQLITE_DONE && rc != SQLITE_NOMEM) {
+    *pzErr = sqlite3_mprintf("cannot attach \"%s\": %s", zName, sqlite3_errmsg(db));
+  }
+  sqlite3_finalize(pStmt);
+  sqlite3_free(zText);
+  if (*peDo == ATTACH_AGAIN && attachSame(db, pTab)) *peDo = ATTACH_SAME;
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/*
+** Makes the virtual table, in place of the old one if there is one.
+*/
+static int attachMake(Channel *pChannel, const mmapsync_table *pTab, int eDo, char **pzErr) {
+  sqlite3 *db = registryDb(pChannel->pRegistry);
+  const char *zName = mmapsync_table_about(pTab)->name;
+  char *zText = attachText(pChannel, zName);
+  char *zDrop = sqlite3_mprintf("DROP TABLE temp.\"%w\"", zName);
+  char *zMake = sqlite3_mprintf("CREATE VIRTUAL TABLE temp.%s", zText);
+  int rc = SQLITE_NOMEM;
+  if (zText != NULL && zDrop != NULL && zMake != NULL) {
+    rc = eDo == ATTACH_AGAIN ? sqlite3_exec(db, zDrop, NULL, NULL, NULL) : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = sqlite3_exec(db, zMake, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+      *pzErr = sqlite3_mprintf("cannot attach \"%s\": %s", zName, sqlite3_errmsg(db));
+    }
+  }
+  sqlite3_free(zText);
+  sqlite3_free(zDrop);
+  sqlite3_free(zMake);
+  return rc;
+}
+
+/*
+** mmapsync_attach(path)
+*/
+static void attachFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  int *aDo = NULL;
+  int i, n = 0;
+  int rc = functionChannel(pCtx, "mmapsync_attach", argv[0], &pChannel, &zErr);
+  (void)argc;
+  if (rc == SQLITE_OK) rc = channelPin(pChannel, 1, &zErr);
+  if (rc != SQLITE_OK) {
+    functionFail(pCtx, rc, zErr);
+    return;
+  }
+  n = mmapsync_table_count(pChannel->pImage);
+  aDo = sqlite3_malloc64(sizeof(*aDo) * ((size_t)n + 1));
+  if (aDo == NULL) rc = SQLITE_NOMEM;
+  for (i = 0; rc == SQLITE_OK && i < n; i++) {
+    rc = attachLook(pChannel, mmapsync_table_at(pChannel->pImage, i), &aDo[i], &zErr);
+  }
+  for (i = 0; rc == SQLITE_OK && i < n; i++) {
+    if (aDo[i] == ATTACH_SAME) continue;
+    rc = attachMake(pChannel, mmapsync_table_at(pChannel->pImage, i), aDo[i], &zErr);
+  }
+  channelUnpin(pChannel);
+  sqlite3_free(aDo);
+  if (rc == SQLITE_OK) {
+    sqlite3_result_int(pCtx, n);
+  } else {
+    functionFail(pCtx, rc, zErr);
+  }
+}
+
+/* ---- mmapsync_config ---------------------------------------------------------------------------- */
+
+static const char *const azVerify[] = {"never", "attach", "snapshot"}; /* MMAPSYNC_VERIFY_... */
+
+/*
+** Reads a value into a setting.
+*/
+static int configSet(const char *zName, sqlite3_value *pVal, mmapsync_options *pOpt, char **pzErr) {
+  int i = 0;
+  if (strcmp(zName, "grace_ms") == 0) return functionGrace(zName, pVal, &pOpt->grace_ms, pzErr);
+  if (strcmp(zName, "durable") == 0) {
+    if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
+      sqlite3_int64 v = sqlite3_value_int64(pVal);
+      if (v == 0 || v == 1) {
+        pOpt->durable = (int)v;
+        return SQLITE_OK;
+      }
+    }
+    *pzErr = sqlite3_mprintf("durable: expected 0 or 1, found %z", functionFound(pVal));
+    return SQLITE_ERROR;
+  }
+  assert(strcmp(zName, "verify") == 0);
+  if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
+    const char *z = (const char *)sqlite3_value_text(pVal);
+    if (z == NULL) return SQLITE_NOMEM;
+    while (i < 3 && strcmp(z, azVerify[i]) != 0) i++;
+    if (i < 3) {
+      pOpt->verify = i;
+      return SQLITE_OK;
+    }
+  }
+  *pzErr = sqlite3_mprintf("verify: expected \"never\", \"attach\" or \"snapshot\", found %z",
+                           functionFound(pVal));
+  return SQLITE_ERROR;
+}
+
+/*
+** mmapsync_config(path, name [, value])
+*/
+static void configFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  static const char zFunc[] = "mmapsync_config";
+  Channel *pChannel = NULL;
+  char *zName = NULL;
+  char *zErr = NULL;
+  int rc = functionChannel(pCtx, zFunc, argv[0], &pChannel, &zErr);
+  if (rc == SQLITE_OK) rc = functionText(zFunc, "the name of a setting", argv[1], &zName, &zErr);
+  if (rc == SQLITE_OK && strcmp(zName, "grace_ms") != 0 && strcmp(zName, "durable") != 0 &&
+      strcmp(zName, "verify") != 0) {
+    zErr = sqlite3_mprintf("unknown setting \"%s\": expected grace_ms, durable or verify", zName);
+    rc = SQLITE_ERROR;
+  }
+  if (rc == SQLITE_OK && argc == 3) {
+    mmapsync_options opt = pChannel->opt;
+    rc = configSet(zName, argv[2], &opt, &zErr);
+    if (rc == SQLITE_OK) {
+      int rcCore = mmapsync_configure(pChannel->h, &opt);
+      if (rcCore == MMAPSYNC_OK) {
+        pChannel->opt = opt;
+      } else {
+        rc = channelFail(pChannel, rcCore, &zErr);
+      }
+    }
+  }
+  if (rc != SQLITE_OK) {
+    functionFail(pCtx, rc, zErr);
+  } else if (zName[0] == 'g') {
+    sqlite3_result_int64(pCtx, pChannel->opt.grace_ms);
+  } else if (zName[0] == 'd') {
+    sqlite3_result_int(pCtx, pChannel->opt.durable);
+  } else {
+    sqlite3_result_text(pCtx, azVerify[pChannel->opt.verify], -1, SQLITE_STATIC);
+  }
+  sqlite3_free(zName);
+}
+
+/* ---- mmapsync_info ------------------------------------------------------------------------------ */
+
+#ifdef SQLITE_CORE
+#define INFO_LINK "static"
+#else
+#define INFO_LINK "loadable"
+#endif
+
+#ifdef __clang__
+#define INFO_COMPILER __VERSION__
+#else
+#define INFO_COMPILER "gcc " __VERSION__
+#endif
+
+static void infoFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  sqlite3_str *pStr = sqlite3_str_new(sqlite3_context_db_handle(pCtx));
+  char *z;
+  (void)argc;
+  (void)argv;
+  sqlite3_str_appendall(pStr, "{\"version\":");
+  functionJson(pStr, MMAPSYNC_VERSION);
+  sqlite3_str_appendall(pStr, ",\"build\":");
+  functionJson(pStr, INFO_COMPILER);
+  sqlite3_str_appendf(pStr, ",\"format\":%d,\"features\":[\"tables\",\"raw\",\"counters\",\"%s\"]}",
+                      INFO_FORMAT, INFO_LINK);
+  z = sqlite3_str_finish(pStr);
+  if (z == NULL) {
+    sqlite3_result_error_nomem(pCtx);
+  } else {
+    sqlite3_result_text(pCtx, z, -1, sqlite3_free);
+  }
+}
+
+int functionsRegister(sqlite3 *db, Registry *p) {
+  static const struct {
+    const char *zName;
+    int nArg;
+    int flags;
+    void (*xFunc)(sqlite3_context *, int, sqlite3_value **);
+  } aFunc[] = {
+      {"mmapsync_version", 1, 0, versionFunc},
+      {"mmapsync_sequence", 1, 0, sequenceFunc},
+      {"mmapsync_verify", 1, 0, verifyFunc},
+      {"mmapsync_read", 1, 0, readFunc},
+      {"mmapsync_attach", 1, SQLITE_DIRECTONLY, attachFunc},
+      {"mmapsync_config", 2, SQLITE_DIRECTONLY, configFunc},
+      {"mmapsync_config", 3, SQLITE_DIRECTONLY, configFunc},
+      {"mmapsync_info", 0, SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, infoFunc},
+  };
+  size_t i;
+  int rc = SQLITE_OK;
+  for (i = 0; rc == SQLITE_OK && i < sizeof(aFunc) / sizeof(aFunc[0]); i++) {
+    rc = functionAdd(db, p, aFunc[i].zName, aFunc[i].nArg, aFunc[i].flags, aFunc[i].xFunc);
+  }
+  return rc;
+}

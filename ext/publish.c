@@ -1,0 +1,438 @@
+/*
+** publish.c - mmapsync_publish(path, source, ...) and mmapsync_write(path, bytes [, grace_ms]).
+**
+** What is published cannot be taken back, so both refuse to run inside an open write transaction: it might
+** be rolled back.
+**
+** A publish goes so:
+**
+**   1. Read all specifications and prepare one SELECT for each source.  Whatever is wrong with them ends
+**      here, before a file of the channel is touched or anybody is waited for.
+**   2. Begin the write: take the writer's lock, wait for readers of the older snapshot.
+**   3. Step the SELECTs, one after the other, within one read transaction, and hand over their rows.
+**   4. Commit, which switches readers to the new snapshot.
+**
+** The data is read after the writer's lock was taken, so that of two processes that publish the same
+** database the one that comes second never publishes the older state.  If the schema has changed
+** between 1 and 3, a SELECT was prepared for another table than it now reads; SQLite prepares it again by
+** itself and counts that, and then the source is read anew.
+**
+** ONE READ TRANSACTION.  All sources are one state of the database: the first statement that reads a
+** database starts its read transaction, and in autocommit mode the last one to end ends it.  A guard, a
+** statement that is stepped onto its first row and left there, is therefore all it takes.  It reads the
+** temp schema, which nobody else can have locked.  (A SAVEPOINT would do as well, but an interrupted
+** connection refuses to run its RELEASE, and the transaction would stay open.)  Inside BEGIN the state is
+** that of the transaction.
+**
+** INTERRUPT.  sqlite3_interrupt() stops the SELECTs by itself.  For the core's own slow work, waiting and
+** sorting, options.progress runs a statement that does nothing: it fails once the connection is
+** interrupted, on every version of SQLite.
+**
+** The result is written as JSON by hand, not with json_object(): after the commit nothing may fail, and
+** an interrupted connection would refuse to run that as well.
+*/
+#include "ext.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Functions that set a subtype say so from 3.45 on; older hosts ignore the bit. */
+#define PUBLISH_SUBTYPE 0x001000000
+
+/* ---- what every write has ------------------------------------------------------------------------ */
+
+/* A write to a channel: its options while it lasts. */
+typedef struct Write {
+  Channel *pChannel;
+  sqlite3_stmt *pTick; /* does nothing, unless the connection was interrupted */
+  int bSet;            /* the channel's options are ours now */
+} Write;
+
+static int writeTick(void *pArg) {
+  Write *p = pArg;
+  int rc = sqlite3_step(p->pTick);
+  (void)sqlite3_reset(p->pTick);
+  return rc == SQLITE_INTERRUPT;
+}
+
+/*
+** Prepares a channel for a write that can be interrupted.  Balanced by writeEnd(), also if it fails.
+*/
+static int writeStart(Write *p, sqlite3 *db, Channel *pChannel, const mmapsync_options *pOpt,
+                      char **pzErr) {
+  mmapsync_options opt = *pOpt;
+  int rc;
+  memset(p, 0, sizeof(*p));
+  p->pChannel = pChannel;
+  rc = sqlite3_prepare_v2(db, "SELECT 1", -1, &p->pTick, NULL);
+  if (rc != SQLITE_OK) {
+    *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(db));
+    return rc;
+  }
+  opt.progress = writeTick;
+  opt.progress_arg = p;
+  rc = mmapsync_configure(pChannel->h, &opt);
+  if (rc != MMAPSYNC_OK) return channelFail(pChannel, rc, pzErr);
+  p->bSet = 1;
+  return SQLITE_OK;
+}
+
+static void writeEnd(Write *p) {
+  if (p->bSet) {
+    int rc = mmapsync_configure(p->pChannel->h, &p->pChannel->opt);
+    assert(rc == MMAPSYNC_OK); /* no write is open any more */
+    (void)rc;
+  }
+  sqlite3_finalize(p->pTick);
+}
+
+/*
+** True, with a sentence, if what is published could still be rolled back.
+*/
+static int writeRefused(sqlite3 *db, char **pzErr) {
+  if (sqlite3_txn_state(db, NULL) != SQLITE_TXN_WRITE) return 0;
+  *pzErr = sqlite3_mprintf("cannot publish inside an open write transaction: commit first");
+  return 1;
+}
+
+/*
+** The members that both results have, after an opening brace.
+*/
+static void resultDone(sqlite3_str *pStr, const mmapsync_result *pDone) {
+  sqlite3_str_appendf(pStr, "{\"sequence\":%lld,\"version\":%lld,\"bytes\":%lld",
+                      (sqlite3_int64)pDone->sequence, (sqlite3_int64)pDone->version,
+                      (sqlite3_int64)pDone->size);
+}
+
+static void resultWait(sqlite3_str *pStr, const mmapsync_result *pDone) {
+  sqlite3_str_appendf(pStr, ",\"waited_ms\":%u,\"reset\":%s,\"replaced\":false", pDone->waited_ms,
+                      pDone->reset ? "true" : "false");
+}
+
+static void resultJson(sqlite3_context *pCtx, sqlite3_str *pStr) {
+  char *z;
+  sqlite3_str_appendchar(pStr, 1, '}');
+  z = sqlite3_str_finish(pStr);
+  if (z == NULL) {
+    sqlite3_result_error_nomem(pCtx);
+  } else {
+    sqlite3_result_text(pCtx, z, -1, sqlite3_free);
+    sqlite3_result_subtype(pCtx, 'J');
+  }
+}
+
+/* ---- mmapsync_publish ---------------------------------------------------------------------------- */
+
+typedef struct PublishItem {
+  char *zSpec; /* the argument */
+  Source *pSource;
+  sqlite3_stmt *pStmt; /* its SELECT */
+} PublishItem;
+
+typedef struct Publish {
+  sqlite3 *db;
+  Channel *pChannel;
+  int nItem;
+  PublishItem *aItem;
+  sqlite3_stmt *pGuard; /* keeps the read transaction open */
+  mmapsync_builder *pBuilder;
+} Publish;
+
+static void itemClear(PublishItem *p) {
+  sqlite3_finalize(p->pStmt);
+  sourceClose(p->pSource);
+  p->pStmt = NULL;
+  p->pSource = NULL;
+}
+
+/*
+** SQLite's sentence about a source.
+*/
+static int itemError(const PublishItem *p, sqlite3 *db, int rc, char **pzErr) {
+  *pzErr = sqlite3_mprintf("\"%s\": %s", p->pSource->def.name, sqlite3_errmsg(db));
+  return rc;
+}
+
+/*
+** Reads the specification of an item and prepares its SELECT.
+*/
+static int itemOpen(PublishItem *p, sqlite3 *db, char **pzErr) {
+  int rc = sourceOpen(db, p->zSpec, &p->pSource, pzErr);
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_prepare_v2(db, p->pSource->zSelect, -1, &p->pStmt, NULL);
+    if (rc != SQLITE_OK) rc = itemError(p, db, rc, pzErr);
+  }
+  return rc;
+}
+
+/*
+** Takes the first step of an item's SELECT.  If that finds another schema than the one that the item was
+** read from, the item is read anew: the read transaction keeps it from happening twice.
+*/
+static int itemStart(PublishItem *p, sqlite3 *db, char **pzErr) {
+  int rc = sqlite3_step(p->pStmt);
+  int bStale = sqlite3_stmt_status(p->pStmt, SQLITE_STMTSTATUS_REPREPARE, 0) > 0;
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) itemError(p, db, rc, pzErr);
+  if (rc == SQLITE_ERROR && !bStale) { /* it could not be prepared again, or else it is the data */
+    sqlite3_stmt *pStmt = NULL;
+    bStale = sqlite3_prepare_v2(db, p->pSource->zSelect, -1, &pStmt, NULL) != SQLITE_OK;
+    sqlite3_finalize(pStmt);
+  }
+  if (bStale) {
+    sqlite3_free(*pzErr);
+    *pzErr = NULL;
+    itemClear(p);
+    rc = itemOpen(p, db, pzErr);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(p->pStmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) itemError(p, db, rc, pzErr);
+  }
+  return rc;
+}
+
+/*
+** Hands over a value.  Failures of the core show at the end of the row.
+*/
+static int publishValue(mmapsync_builder *pBuilder, sqlite3_stmt *pStmt, int i) {
+  const void *pBytes;
+  int n;
+  switch (sqlite3_column_type(pStmt, i)) {
+  case SQLITE_INTEGER: mmapsync_build_int(pBuilder, sqlite3_column_int64(pStmt, i)); break;
+  case SQLITE_FLOAT: mmapsync_build_real(pBuilder, sqlite3_column_double(pStmt, i)); break;
+  case SQLITE_TEXT:
+    pBytes = sqlite3_column_text(pStmt, i);
+    if (pBytes == NULL) return SQLITE_NOMEM;
+    n = sqlite3_column_bytes(pStmt, i);
+    mmapsync_build_text(pBuilder, pBytes, (size_t)n);
+    break;
+  case SQLITE_BLOB:
+    pBytes = sqlite3_column_blob(pStmt, i); /* NULL for an empty one */
+    n = sqlite3_column_bytes(pStmt, i);
+    if (pBytes == NULL && n > 0) return SQLITE_NOMEM;
+    mmapsync_build_blob(pBuilder, pBytes == NULL ? "" : pBytes, (size_t)n);
+    break;
+  default: mmapsync_build_null(pBuilder); break;
+  }
+  return SQLITE_OK;
+}
+
+/*
+** Hands over a table.
+*/
+static int publishTable(Publish *p, PublishItem *pItem, char **pzErr) {
+  int i, nCol, rcCore;
+  int rc = itemStart(pItem, p->db, pzErr);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return rc;
+  nCol = pItem->pSource->def.ncolumns;
+  rcCore = mmapsync_build_table(p->pBuilder, &pItem->pSource->def);
+  while (rcCore == MMAPSYNC_OK && rc == SQLITE_ROW) {
+    for (i = 0; i < nCol; i++) {
+      rc = publishValue(p->pBuilder, pItem->pStmt, i);
+      if (rc != SQLITE_OK) return rc;
+    }
+    rcCore = mmapsync_build_row(p->pBuilder);
+    if (rcCore != MMAPSYNC_OK) break;
+    rc = sqlite3_step(pItem->pStmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return itemError(pItem, p->db, rc, pzErr);
+  }
+  if (rcCore != MMAPSYNC_OK) return channelFail(p->pChannel, rcCore, pzErr);
+  (void)sqlite3_reset(pItem->pStmt);
+  return SQLITE_OK;
+}
+
+/*
+** Opens the read transaction, or makes sure it is one if there is one.
+*/
+static int publishGuard(Publish *p, char **pzErr) {
+  int rc = sqlite3_prepare_v2(p->db, "SELECT 1 UNION ALL SELECT 1 FROM temp.sqlite_schema", -1,
+                              &p->pGuard, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(p->pGuard);
+  if (rc == SQLITE_ROW) return SQLITE_OK;
+  *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(p->db));
+  return rc;
+}
+
+/*
+** Ends the read transaction, unless the caller has begun it.
+*/
+static void publishRelease(Publish *p) {
+  sqlite3_finalize(p->pGuard);
+  p->pGuard = NULL;
+}
+
+/*
+** Reads the specifications, as of one state of the schema.
+*/
+static int publishSources(Publish *p, char **pzErr) {
+  int i, j;
+  int rc = publishGuard(p, pzErr);
+  for (i = 0; rc == SQLITE_OK && i < p->nItem; i++) {
+    rc = itemOpen(&p->aItem[i], p->db, pzErr);
+    for (j = 0; rc == SQLITE_OK && j < i; j++) {
+      const char *zName = p->aItem[i].pSource->def.name;
+      if (sqlite3_stricmp(zName, p->aItem[j].pSource->def.name) == 0) {
+        *pzErr = sqlite3_mprintf("two sources are named \"%s\"", zName);
+        rc = SQLITE_ERROR;
+      }
+    }
+  }
+  publishRelease(p);
+  return rc;
+}
+
+/*
+** Publishes the sources.
+*/
+static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
+  int i, rcCore;
+  Write write;
+  int rc = publishSources(p, pzErr);
+  if (rc != SQLITE_OK) return rc;
+  rc = writeStart(&write, p->db, p->pChannel, &p->pChannel->opt, pzErr);
+  if (rc == SQLITE_OK) {
+    rcCore = mmapsync_build_begin(p->pChannel->h, &p->pBuilder);
+    if (rcCore != MMAPSYNC_OK) rc = channelFail(p->pChannel, rcCore, pzErr);
+  }
+  if (rc == SQLITE_OK) {
+    rc = publishGuard(p, pzErr);
+    for (i = 0; rc == SQLITE_OK && i < p->nItem; i++) rc = publishTable(p, &p->aItem[i], pzErr);
+    publishRelease(p);
+    if (rc != SQLITE_OK) {
+      mmapsync_build_abort(p->pBuilder);
+    } else {
+      rcCore = mmapsync_build_commit(p->pBuilder, pDone);
+      if (rcCore != MMAPSYNC_OK) rc = channelFail(p->pChannel, rcCore, pzErr);
+    }
+    p->pBuilder = NULL;
+  }
+  writeEnd(&write);
+  return rc;
+}
+
+/*
+** The JSON that tells what was published.
+*/
+static void publishResult(sqlite3_context *pCtx, const Publish *p, const mmapsync_result *pDone) {
+  sqlite3_str *pStr = sqlite3_str_new(p->db);
+  const char *zSep = "";
+  int i, j;
+  resultDone(pStr, pDone);
+  sqlite3_str_appendf(pStr, ",\"rows\":%lld,\"tables\":%u", (sqlite3_int64)pDone->rows,
+                      pDone->tables);
+  resultWait(pStr, pDone);
+  sqlite3_str_appendall(pStr, ",\"skipped\":[");
+  for (i = 0; i < p->nItem; i++) {
+    for (j = 0; j < p->aItem[i].pSource->nSkipped; j++) {
+      sqlite3_str_appendall(pStr, zSep);
+      functionJson(pStr, p->aItem[i].pSource->azSkipped[j]);
+      zSep = ",";
+    }
+  }
+  sqlite3_str_appendchar(pStr, 1, ']');
+  resultJson(pCtx, pStr);
+}
+
+/*
+** mmapsync_publish(path, source, ...)
+*/
+static void publishFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  static const char zFunc[] = "mmapsync_publish";
+  Publish run = {.db = sqlite3_context_db_handle(pCtx), .nItem = argc - 1};
+  mmapsync_result done;
+  char *zErr = NULL;
+  int i, rc = SQLITE_OK;
+  if (argc < 2) {
+    functionFail(pCtx, SQLITE_ERROR,
+                 sqlite3_mprintf("%s: expected a path and at least one table or view", zFunc));
+    return;
+  }
+  run.aItem = sqlite3_malloc64(sizeof(*run.aItem) * (size_t)run.nItem);
+  if (run.aItem == NULL) {
+    sqlite3_result_error_nomem(pCtx);
+    return;
+  }
+  memset(run.aItem, 0, sizeof(*run.aItem) * (size_t)run.nItem);
+  for (i = 0; rc == SQLITE_OK && i < run.nItem; i++) {
+    rc =
+        functionText(zFunc, "the name of a table or view", argv[i + 1], &run.aItem[i].zSpec, &zErr);
+  }
+  if (rc == SQLITE_OK && writeRefused(run.db, &zErr)) rc = SQLITE_ERROR;
+  if (rc == SQLITE_OK) rc = functionChannel(pCtx, zFunc, argv[0], &run.pChannel, &zErr);
+  if (rc == SQLITE_OK) rc = publishRun(&run, &done, &zErr);
+  if (rc == SQLITE_OK) {
+    publishResult(pCtx, &run, &done);
+  } else {
+    functionFail(pCtx, rc, zErr);
+  }
+  for (i = 0; i < run.nItem; i++) {
+    itemClear(&run.aItem[i]);
+    sqlite3_free(run.aItem[i].zSpec);
+  }
+  sqlite3_free(run.aItem);
+}
+
+/* ---- mmapsync_write ------------------------------------------------------------------------------ */
+
+/*
+** The bytes of a text or blob, as they are.
+*/
+static int writeBytes(const char *zFunc, sqlite3_value *pVal, const void **ppBytes, size_t *pn,
+                      char **pzErr) {
+  int eType = sqlite3_value_type(pVal);
+  if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
+    *pzErr = sqlite3_mprintf("%s: expected text or a blob, found %z", zFunc, functionFound(pVal));
+    return SQLITE_ERROR;
+  }
+  *ppBytes =
+      eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
+  *pn = (size_t)sqlite3_value_bytes(pVal);
+  if (*ppBytes != NULL) return SQLITE_OK;
+  *ppBytes = "";
+  return *pn > 0 || eType == SQLITE_TEXT ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/*
+** mmapsync_write(path, bytes [, grace_ms])
+*/
+static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  static const char zFunc[] = "mmapsync_write";
+  sqlite3 *db = sqlite3_context_db_handle(pCtx);
+  Channel *pChannel = NULL;
+  mmapsync_options opt;
+  mmapsync_result done;
+  const void *pBytes = NULL;
+  size_t n = 0;
+  char *zErr = NULL;
+  int rc = writeBytes(zFunc, argv[1], &pBytes, &n, &zErr);
+  if (rc == SQLITE_OK && writeRefused(db, &zErr)) rc = SQLITE_ERROR;
+  if (rc == SQLITE_OK) rc = functionChannel(pCtx, zFunc, argv[0], &pChannel, &zErr);
+  if (rc == SQLITE_OK) {
+    opt = pChannel->opt;
+    if (argc == 3) rc = functionGrace(zFunc, argv[2], &opt.grace_ms, &zErr);
+  }
+  if (rc == SQLITE_OK) {
+    Write write;
+    rc = writeStart(&write, db, pChannel, &opt, &zErr);
+    if (rc == SQLITE_OK) {
+      int rcCore = mmapsync_write(pChannel->h, pBytes, n, &done);
+      if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);
+    }
+    writeEnd(&write);
+  }
+  if (rc == SQLITE_OK) {
+    sqlite3_str *pStr = sqlite3_str_new(db);
+    resultDone(pStr, &done);
+    resultWait(pStr, &done);
+    resultJson(pCtx, pStr);
+  } else {
+    functionFail(pCtx, rc, zErr);
+  }
+}
+
+int publishRegister(sqlite3 *db, Registry *p) {
+  const int flags = SQLITE_DIRECTONLY | PUBLISH_SUBTYPE;
+  int rc = functionAdd(db, p, "mmapsync_publish", -1, flags, publishFunc);
+  if (rc == SQLITE_OK) rc = functionAdd(db, p, "mmapsync_write", 2, flags, writeFunc);
+  if (rc == SQLITE_OK) rc = functionAdd(db, p, "mmapsync_write", 3, flags, writeFunc);
+  return rc;
+}

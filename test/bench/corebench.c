@@ -1,0 +1,271 @@
+/*
+** corebench.c - what the synchronizer itself costs, without SQLite and without table images.
+**
+**     corebench FOLDER [ROUNDS]
+**
+** Each work stands beside something everyone knows, done in the same run in the same folder:
+**
+**   read         enter and leave a read of 36 bytes, touching one of them.  Beside it: an atomic add and
+**                an atomic subtract on one shared word, which is the least that any scheme pays whose
+**                readers count themselves in and out.
+**   read2        the same while a second process does the same.
+**   write36      publish 36 bytes, the writer's lock held throughout.  Beside it: one pwrite() of 36
+**                bytes to an open file.
+**   write4K ...  publish 4 KB, 1 MB, 64 MB.  Beside it: memcpy() of as much into two mapped files in
+**                turn, all pages touched before.
+**
+** Every read checks the byte it sees and every write is read back once, so nothing can be skipped.
+*/
+#define _GNU_SOURCE
+#include "bench.h"
+#include "mmapsync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READS        1000000u /* a round of reads */
+#define WRITES_SMALL 300000u  /* a round of writes of 36 bytes */
+#define SMALL        36u
+
+/* What two processes share to run side by side. */
+typedef struct Shared {
+  _Alignas(64) _Atomic uint64_t word; /* the word that readers of a counting scheme hit */
+  _Alignas(64) _Atomic int ready;     /* the second process is in its loop */
+  _Atomic int stop;                   /* it should leave */
+} Shared;
+
+static Shared *shared;
+static char channel[3800];
+static char folder[3000];
+
+/* Where a value goes that must be computed although no one looks at it. */
+static volatile uint64_t sink;
+
+static void check(mmapsync *h, int rc, const char *what) {
+  if (rc != MMAPSYNC_OK) benchFail("%s: %s", what, h ? mmapsync_errmsg(h) : mmapsync_errstr(rc));
+}
+
+static mmapsync *openChannel(int lock) {
+  mmapsync *h = NULL;
+  mmapsync_options opt;
+  mmapsync_options_init(&opt);
+  opt.lock = lock;
+  int rc = mmapsync_open(channel, &opt, &h);
+  check(h, rc, "open");
+  return h;
+}
+
+/* ---- reads ---------------------------------------------------------------------------------- */
+
+static void readLoop(mmapsync *h, uint32_t n) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    mmapsync_view view;
+    int rc = mmapsync_read(h, &view);
+    if (rc != MMAPSYNC_OK) check(h, rc, "read");
+    sum += *(const unsigned char *)view.data;
+    mmapsync_release(h, &view);
+  }
+  if (sum != (uint64_t)n * 7u) benchFail("read: wrong bytes");
+  sink = sum;
+}
+
+static void countLoop(uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    atomic_fetch_add(&shared->word, 1);
+    atomic_fetch_sub(&shared->word, 1);
+  }
+}
+
+/* Runs one kind of loop in a second process until stopped. */
+static pid_t startSecond(int counting) {
+  atomic_store(&shared->ready, 0);
+  atomic_store(&shared->stop, 0);
+  pid_t parent = getpid();
+  pid_t pid = fork();
+  if (pid < 0) benchFail("fork: %s", strerror(errno));
+  if (pid > 0) {
+    while (!atomic_load(&shared->ready)) {
+      if (waitpid(pid, NULL, WNOHANG) == pid) benchFail("the second process ended early");
+      sched_yield();
+    }
+    return pid;
+  }
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE);
+  readLoop(h, 1);
+  atomic_store(&shared->ready, 1);
+  while (!atomic_load(&shared->stop) && getppid() == parent) {
+    if (counting) {
+      countLoop(1000);
+    } else {
+      readLoop(h, 1000);
+    }
+  }
+  mmapsync_close(h);
+  _exit(0);
+}
+
+static void stopSecond(pid_t pid) {
+  int status = 0;
+  atomic_store(&shared->stop, 1);
+  if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    benchFail("the second process failed");
+  }
+}
+
+static void timeReads(mmapsync *h, const char *work, const char *engine, int round, int two) {
+  int counting = strcmp(engine, "count") == 0;
+  pid_t pid = two ? startSecond(counting) : 0;
+  uint64_t t = benchNow();
+  if (counting) {
+    countLoop(READS);
+  } else {
+    readLoop(h, READS);
+  }
+  t = benchNow() - t;
+  if (pid) stopSecond(pid);
+  benchTime(work, engine, round, t, READS);
+}
+
+static void benchReads(int rounds) {
+  char seven[SMALL];
+  memset(seven, 7, sizeof(seven));
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE);
+  check(h, mmapsync_write(h, seven, sizeof(seven), NULL), "write");
+  readLoop(h, READS / 10);
+  countLoop(READS / 10);
+  for (int i = 0; i < rounds; i++) {
+    const char *first = i % 2 ? "count" : "mmapsync", *second = i % 2 ? "mmapsync" : "count";
+    timeReads(h, "read", first, i, 0);
+    timeReads(h, "read", second, i, 0);
+    timeReads(h, "read2", first, i, 1);
+    timeReads(h, "read2", second, i, 1);
+  }
+  mmapsync_close(h);
+}
+
+/* ---- writes --------------------------------------------------------------------------------- */
+
+/* Changes a payload, so that no two publishes are of the same bytes. */
+static void stamp(char *data, uint64_t n) { memcpy(data, &n, sizeof(n)); }
+
+static uint64_t timeWrites(mmapsync *h, char *data, size_t size, uint32_t n, uint64_t *serial) {
+  uint64_t t = benchNow();
+  for (uint32_t i = 0; i < n; i++) {
+    stamp(data, ++*serial);
+    int rc = mmapsync_write(h, data, size, NULL);
+    if (rc != MMAPSYNC_OK) check(h, rc, "write");
+  }
+  t = benchNow() - t;
+  mmapsync_view view;
+  check(h, mmapsync_read(h, &view), "read");
+  if (view.size != size || memcmp(view.data, data, size) != 0) benchFail("write: wrong bytes");
+  mmapsync_release(h, &view);
+  return t;
+}
+
+/* Makes the two files that the plain copies go to. */
+static void openFiles(int fd[2]) {
+  for (int i = 0; i < 2; i++) {
+    char path[sizeof(folder) + 16];
+    snprintf(path, sizeof(path), "%s/plain_%d", folder, i);
+    fd[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd[i] < 0) benchFail("\"%s\": %s", path, strerror(errno));
+  }
+}
+
+static void benchSmallWrites(int rounds) {
+  char data[SMALL] = {0};
+  uint64_t serial = 0;
+  int fd[2];
+  openFiles(fd);
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD);
+  timeWrites(h, data, sizeof(data), 1000, &serial);
+  for (int i = 0; i < rounds; i++) {
+    for (int k = 0; k < 2; k++) {
+      if ((k ^ i) & 1) {
+        uint64_t t = benchNow();
+        for (uint32_t j = 0; j < WRITES_SMALL; j++) {
+          stamp(data, ++serial);
+          if (pwrite(fd[j & 1], data, sizeof(data), 0) != (ssize_t)sizeof(data)) {
+            benchFail("pwrite: %s", strerror(errno));
+          }
+        }
+        benchTime("write36", "pwrite", i, benchNow() - t, WRITES_SMALL);
+      } else {
+        uint64_t t = timeWrites(h, data, sizeof(data), WRITES_SMALL, &serial);
+        benchTime("write36", "mmapsync", i, t, WRITES_SMALL);
+      }
+    }
+  }
+  mmapsync_close(h);
+  close(fd[0]);
+  close(fd[1]);
+}
+
+static void benchWrites(const char *work, size_t size, uint32_t n, int rounds) {
+  uint64_t serial = 0, seed = size;
+  int fd[2];
+  char *map[2];
+  char *data = malloc(size);
+  if (!data) benchFail("out of memory");
+  for (size_t i = 0; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
+    uint64_t x = benchRandom(&seed);
+    memcpy(data + i, &x, sizeof(x));
+  }
+  openFiles(fd);
+  for (int i = 0; i < 2; i++) {
+    int rc = posix_fallocate(fd[i], 0, (off_t)size);
+    if (rc != 0) benchFail("no room for %zu bytes in \"%s\": %s", size, folder, strerror(rc));
+    map[i] = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd[i], 0);
+    if (map[i] == MAP_FAILED) benchFail("mmap: %s", strerror(errno));
+    memcpy(map[i], data, size);
+  }
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD);
+  timeWrites(h, data, size, 4, &serial);
+  for (int i = 0; i < rounds; i++) {
+    for (int k = 0; k < 2; k++) {
+      if ((k ^ i) & 1) {
+        uint64_t t = benchNow();
+        for (uint32_t j = 0; j < n; j++) {
+          stamp(data, ++serial);
+          memcpy(map[j & 1], data, size);
+          atomic_signal_fence(memory_order_seq_cst); /* each copy is to be made */
+        }
+        benchTime(work, "memcpy", i, benchNow() - t, n);
+        if (memcmp(map[(n - 1) & 1], data, size) != 0) benchFail("memcpy: wrong bytes");
+      } else {
+        benchTime(work, "mmapsync", i, timeWrites(h, data, size, n, &serial), n);
+      }
+    }
+  }
+  mmapsync_close(h);
+  for (int i = 0; i < 2; i++) {
+    munmap(map[i], size);
+    close(fd[i]);
+  }
+  free(data);
+}
+
+int main(int argc, char **argv) {
+  int rounds = argc > 2 ? atoi(argv[2]) : 7;
+  if (argc < 2 || rounds < 1) benchFail("usage: corebench FOLDER [ROUNDS]");
+  if (snprintf(folder, sizeof(folder), "%s", argv[1]) >= (int)sizeof(folder)) {
+    benchFail("path too long");
+  }
+  snprintf(channel, sizeof(channel), "%s/core", folder);
+  shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) benchFail("mmap: %s", strerror(errno));
+  benchReads(rounds);
+  benchSmallWrites(rounds);
+  benchWrites("write4K", 4096, 20000, rounds);
+  benchWrites("write1M", 1 << 20, 200, rounds);
+  benchWrites("write64M", 64 << 20, 4, rounds);
+  return 0;
+}

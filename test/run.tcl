@@ -1,0 +1,85 @@
+# run.tcl - runs test files and adds up what they count.
+#
+#     tclsh test/run.tcl ?-timeout SECONDS? ?PATTERN ...?
+#
+# Each test/*.test whose name matches a pattern (all, without one; a path is taken as it is) runs in a
+# Tcl process of its own.  One that crashes, hangs past the timeout or ends without its closing line
+# counts as one failure more.  The last line is `N passed, N failed`, with `, N skipped` if any; the exit
+# code is 0 only if nothing failed.
+
+set home [file dirname [file normalize [info script]]]
+set timeout 600
+if {[lindex $argv 0] eq "-timeout"} {
+  set timeout [lindex $argv 1]
+  set argv [lrange $argv 2 end]
+}
+
+set files {}
+foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
+  if {[file isfile $pattern]} {
+    lappend files $pattern
+  } else {
+    lappend files {*}[lsort [glob -nocomplain -directory $home [file rootname $pattern].test]]
+  }
+}
+
+# Runs one file and returns {passed failed skipped}.
+proc run_file {file} {
+  global done output pipe
+  set output ""
+  set pipe [open [list | [info nameofexecutable] $file 2>@1] r]
+  fconfigure $pipe -blocking 0
+  set done ""
+  fileevent $pipe readable {
+    append output [read $pipe]
+    if {[eof $pipe]} {set done ended}
+  }
+  set timer [after [expr {$::timeout * 1000}] {set done timeout}]
+  vwait done
+  after cancel $timer
+  fileevent $pipe readable {}
+  set why ""
+  if {$done eq "timeout"} {
+    set why "no end after $::timeout s"
+    catch {exec kill -KILL [pid $pipe]}
+  }
+  fconfigure $pipe -blocking 1
+  if {[catch {close $pipe} message options]} {
+    set cause [dict get $options -errorcode]
+    if {$why eq "" && [lindex $cause 0] eq "CHILDKILLED"} {set why "killed by [lindex $cause 2]"}
+  }
+  set lines [split [string trimright $output \n] \n]
+  set counts {0 0 0}
+  if {[regexp {^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$} [lindex $lines end] -> p f s]} {
+    set counts [list $p $f [expr {$s eq "" ? 0 : $s}]]
+    set lines [lrange $lines 0 end-1]
+  } elseif {$why eq ""} {
+    set why "ended without its closing line"
+  }
+  foreach line $lines {puts "  $line"}
+  if {$why ne ""} {
+    puts "! [file tail $file]: $why"
+    lset counts 1 [expr {[lindex $counts 1] + 1}]
+  }
+  return $counts
+}
+
+set total {0 0 0}
+foreach file $files {
+  puts -nonewline "[file tail $file]: "
+  flush stdout
+  set start [clock milliseconds]
+  puts ""
+  set counts [run_file $file]
+  puts [format "  %d ok%s, %.1f s" [lindex $counts 0] \
+    [expr {[lindex $counts 1] ? ", [lindex $counts 1] FAILED" : ""}] \
+    [expr {([clock milliseconds] - $start) / 1000.0}]]
+  set total [lmap a $total b $counts {expr {$a + $b}}]
+}
+if {![llength $files]} {
+  puts "no such test: $argv"
+  set total {0 1 0}
+}
+lassign $total passed failed skipped
+puts "$passed passed, $failed failed[expr {$skipped ? ", $skipped skipped" : ""}]"
+exit [expr {$failed > 0}]
