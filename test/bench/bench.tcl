@@ -23,7 +23,7 @@ set facts {}
 
 # Runs one program and takes in the lines that bench.h describes.
 proc measure {args} {
-  global times facts works
+  global times facts
   set pipe [open [list | {*}$args 2>@1] r]
   set other {}
   while {[gets $pipe line] >= 0} {
@@ -45,26 +45,27 @@ proc ratios {work engine other} {
   lmap a $times($work,$engine) b $times($work,$other) {expr {$a / $b}}
 }
 
-# "0.21 (0.20..0.24)"
+# "0.21 (0.20-0.24)"
 proc spread {list} {
   set sorted [lsort -real $list]
-  format "%.2f (%.2f..%.2f)" [scratch::median $list] [lindex $sorted 0] [lindex $sorted end]
+  format "%.2f (%.2f-%.2f)" [scratch::median $list] [lindex $sorted 0] [lindex $sorted end]
 }
 
 proc ns {work engine} {
   scratch::time [scratch::median $::times($work,$engine)]
 }
 
+# Work, the snapshot's time, and for each other place its time and the ratio.
 proc line {work what} {
-  set row [format "%-30s %9s" $what [ns $work snapshot]]
+  set row [format "%-19s %8s" $what [ns $work snapshot]]
   foreach other {wal memory} {
-    append row [format "  %9s %17s" [ns $work $other] [spread [ratios $work snapshot $other]]]
+    append row [format " %8s %-16s" [ns $work $other] [spread [ratios $work snapshot $other]]]
   }
-  puts $row
+  puts [string trimright $row]
 }
 
 proc coreLine {work what engine other} {
-  puts [format "%-30s %9s  %9s %17s  %s" $what [ns $work mmapsync] [ns $work $engine] \
+  puts [format "%-19s %8s %8s %-16s %s" $what [ns $work mmapsync] [ns $work $engine] \
       [spread [ratios $work mmapsync $engine]] $other]
 }
 
@@ -89,29 +90,29 @@ proc main {} {
   measure [file join $bench sqlbench] [file join $build mmapsync.so] $folder $rows $rounds
   measure [file join $bench corebench] $folder [expr {$rounds + 2}]
 
-  puts "\nmedian time, and snapshot / other as median (lowest..highest) of the rounds\n"
-  puts [format "%-30s %9s  %-27s  %s" "" snapshot "WAL file, memory mapped" ":memory:"]
-  line byid  "lookup by integer key"
-  line bysku "lookup by text key"
-  line sum   "sum of a column, a row"
-  line scan  "all columns, a row"
-  line publish "publish | copy + index, a row"
-  puts [format "%-30s %9s" "  the first of a channel, a row" [ns publish1 snapshot]]
+  puts "median times; behind those of others the ratio snapshot / other (lowest-highest)\n"
+  puts [format "%-19s %8s %8s %-16s %8s" "" snapshot "WAL file" "(mapped)" :memory:]
+  line byid    "lookup, integer key"
+  line bysku   "lookup, text key"
+  line sum     "sum(price), a row"
+  line scan    "all columns, a row"
+  line publish "publish, a row"
+  puts [format "%-19s %8s" "  first of channel" [ns publish1 snapshot]]
+  puts "publishing stands beside CREATE TABLE AS and CREATE UNIQUE INDEX"
 
   dict with facts {
-    puts [format "\n%-30s %9s  a VACUUMed file %s, ratio %.2f" "size of the image" \
+    puts [format "\n%-19s %8s; VACUUMed file %s, ratio %.2f" "image" \
         [scratch::bytes $image_bytes] [scratch::bytes $file_bytes] \
         [expr {double($image_bytes) / $file_bytes}]]
     set over [expr {$publisher_peak - $publisher_image}]
-    puts [format "%-30s %9s  with the image; %s over it (limit 64 MiB: %s)" \
-        "peak memory of the publisher" [scratch::bytes $publisher_peak] [scratch::bytes $over] \
+    puts [format "%-19s %8s; %s over the image (limit 64 MiB: %s)" \
+        "publisher's peak" [scratch::bytes $publisher_peak] [scratch::bytes $over] \
         [expr {$over <= 64 << 20 ? "kept" : "BROKEN"}]]
-    puts [format "%-30s %9s" "  before it published" [scratch::bytes $publisher_before]]
   }
 
   puts "\nthe core alone, beside what is named on the right\n"
-  coreLine read  "enter and leave a read" count "atomic add and subtract on one word"
-  coreLine read2 "  a second process doing so" count "the same"
+  coreLine read  "enter + leave read" count "atomic add, subtract"
+  coreLine read2 "  two processes" count "the same, two processes"
   coreLine write36 "write 36 bytes" pwrite "pwrite()"
   coreLine write4K "write 4 KiB" memcpy "memcpy() to a mapped file"
   coreLine write1M "write 1 MiB" memcpy "the same"

@@ -152,7 +152,7 @@ proc memoryOf {pid} {
 set sources "'characters', 'blocks', 'edition', 'pairs KEY(small)'"
 
 proc first {characters blocks} {
-  puts "1. One process publishes three tables and a view as one snapshot; three others query it."
+  puts "1. One process publishes three tables and a view; three others query them."
   tellPublish [publish $::sources]
   foreach s $::readers {
     expect "attach" [shell::ask $s "SELECT mmapsync_attach('$::channel');"] 4
@@ -180,12 +180,12 @@ proc first {characters blocks} {
       "GREEK CAPITAL LETTER LAMDA"
   expect "blocks" [shell::ask [lindex $::readers 2] "SELECT count(*), sum(last) FROM blocks;"] \
       "[llength $blocks]|[tcl::mathop::+ {*}[lmap row $blocks {lindex $row 2}]]"
-  puts "  all [scratch::count [llength $characters]] rows are those of\
+  puts "  all [scratch::count [llength $characters]] rows equal\
       $::unicode/UnicodeData.txt, value for value"
 }
 
 proc second {characters} {
-  puts "\n2. It changes a name, adds a character, and publishes again. No reader reconnects."
+  puts "\n2. It changes a name, adds a character, publishes again. No one reconnects."
   expect "update" [shell::ask $::publisher "
     BEGIN;
     UPDATE characters SET name = 'SIGN OF THE EURO' WHERE code = 0x20AC;
@@ -201,7 +201,7 @@ proc second {characters} {
 # Every row of two tables carries the number of its edition and a third table says what it is.  A
 # statement that saw half an update, or two snapshots, would find numbers that differ.
 proc third {} {
-  puts "\n3. It publishes $::editions more, changing every row, while they query without a pause."
+  puts "\n3. It publishes $::editions more, all rows changed, while they query without pause."
   set query "SELECT n, (SELECT min(edition) = n AND max(edition) = n FROM characters)
                    AND (SELECT min(edition) = n AND max(edition) = n FROM blocks) FROM edition;"
   set file [file join $::folder queries.sql]
@@ -246,7 +246,7 @@ proc third {} {
       set last $n
       dict incr seen $n
     }
-    puts [format "  reader %-7s %4d statements, %2d editions seen, none of them a mixture" \
+    puts [format "  reader %-7s %4d statements, %2d snapshots seen, none a mixture" \
         [shell::pid $s] [llength $lines($s)] [dict size $seen]]
     expect "the last edition" [shell::ask $s "SELECT n FROM edition;"] [expr {$::editions + 1}]
   }
@@ -272,7 +272,7 @@ proc fourth {} {
   foreach s $::readers {
     lassign [memoryOf [shell::pid $s]] rss private
     if {$rss eq "" || $rss == 0} continue ;# /proc does not tell here
-    puts [format "  reader %-7s has %s of it in memory: %s shared with the others, %s its own" \
+    puts [format "  reader %-7s has %s of it in memory: %s shared, %s its own" \
         [shell::pid $s] {*}[lmap kb [list $rss [expr {$rss - $private}] $private] {
           scratch::bytes [expr {$kb * 1024}]
         }]]
@@ -281,7 +281,7 @@ proc fourth {} {
 
 # The same statements, driven in the same way, on two connections of this process.
 proc fifth {file characters} {
-  puts "\n5. A lookup here, and in the publisher's own SQLite file (WAL, memory mapped), both in memory:"
+  puts "\n5. A lookup, beside one in the publisher's database (WAL, mapped, in memory):"
   sqlite3 snapshot :memory:
   snapshot enable_load_extension 1
   snapshot eval {SELECT load_extension($::shell::extension)}
@@ -313,7 +313,7 @@ proc fifth {file characters} {
       }
     }
     set ratios [lsort -real [lmap a $times(snapshot) b $times(plain) {expr {$a / $b}}]]
-    puts [format "  %-24s %9s  beside %9s  ratio %.2f (%.2f..%.2f)" $what \
+    puts [format "  %-24s %9s  beside %9s  ratio %.2f (%.2f-%.2f)" $what \
         [scratch::time [scratch::median $times(snapshot)]] \
         [scratch::time [scratch::median $times(plain)]] \
         [scratch::median $ratios] [lindex $ratios 0] [lindex $ratios end]]

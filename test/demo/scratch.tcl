@@ -55,7 +55,7 @@ proc scratch::bytes {n} {
 
 # A time for people, from nanoseconds.
 proc scratch::time {ns} {
-  foreach {limit unit digits} {1e2 ns 1 1e3 ns 0 1e5 us 2 1e6 us 0 1e8 ms 2 1e9 ms 0 1e30 s 2} {
+  foreach {limit unit digits} {99.95 ns 1 999.5 ns 0 1e5 us 2 999.5e3 us 0 1e8 ms 2 999.5e6 ms 0 1e30 s 2} {
     if {$ns < $limit} break
   }
   set one [dict get {ns 1.0 us 1e3 ms 1e6 s 1e9} $unit]
