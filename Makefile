@@ -56,9 +56,10 @@ bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS=n and ROU
 	@tclsh test/bench/bench.tcl $(BUILD) $(ROWS) $(ROUNDS)
 
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-# The runtime must be there before tclsh is, which was not built with it; tclsh itself leaks at exit.
+# The runtime must be there before tclsh is, which was not built with it.
 ASAN_ENV = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-  ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+  ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+  LSAN_OPTIONS=suppressions=$(CURDIR)/test/lsan.supp:print_suppressions=0
 asan: ## run all tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=build/asan CFLAGS='-O1 -g' EXTRA='$(ASAN_FLAGS)' all \
 	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN))

@@ -70,10 +70,11 @@ static void bytesFree(void) {
 static mmapsync_value randomBytes(uint32_t type, uint32_t n, int letters) {
   mmapsync_value v = {.type = type, .n = n};
   Bytes *pBytes = malloc(sizeof(*pBytes) + n + 1);
-  char *p = pBytes->z;
+  char *p;
   uint32_t i;
   pBytes->next = bytes;
   bytes = pBytes;
+  p = bytes->z;
   for (i = 0; i < n; i++) p[i] = (char)(letters ? "abAB 0\0z"[below(8)] : (char)rnd());
   v.u.p = p;
   return v;

@@ -27,7 +27,11 @@ proc scratch::make {name bytes} {
     set folder [file normalize [file join $place $name-[pid]]]
     file mkdir $folder
     file attributes $folder -permissions 0700
-    set guard [open [list | sh -c {trap '' INT HUP TERM; cat >/dev/null; rm -rf -- "$0"} $folder] w]
+    set guard [open [list | {*}[auto_execok setsid] sh -c {
+      trap '' INT HUP TERM
+      cat >/dev/null
+      rm -rf -- "$0"
+    } $folder] w]
     return $folder
   }
   error "no folder with [scratch::bytes $bytes] free (tried: [join $tried {, }])"

@@ -23,7 +23,8 @@ proc shell::start {file} {
   variable extension
   set s [open [list | sh -c {umask 007; exec sqlite3 -batch -init /dev/null "$0"} $file 2>@1] r+]
   fconfigure $s -buffering full -translation lf -encoding utf-8
-  ask $s ".bail off\n.headers off\n.mode list\n.load '$extension'"
+  set said [ask $s ".headers off\n.mode list\n.load '$extension'"]
+  if {$said ne ""} {error $said}
   return $s
 }
 
