@@ -23,6 +23,9 @@ Q = $(if $(V),,@)
 # Where `make install` puts things: below DESTDIR (for packagers), under PREFIX.
 PREFIX = /usr/local
 DESTDIR =
+# What `make bench` measures: rows of the table, and rounds of which the median is shown.
+ROWS = 1000000
+ROUNDS = 5
 # The version, from the one place that has it.
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 

@@ -72,7 +72,7 @@ void trailerWipe(TrailerShared *to) {
 /* ---- mappings --------------------------------------------------------------------------------- */
 
 int dataMap(mmapsync *h, unsigned index, uint64_t version) {
-  const char *name = h->dataName[index];
+  const char *name = h->data_name[index];
   size_t size = versionSize(version);
   DataMap *old = h->maps[index];
   DataMap *map = NULL;
@@ -144,7 +144,7 @@ static void dataCheck(mmapsync *h, unsigned index) {
   DataFile *f = &h->writer.file[index];
   struct stat st;
 
-  if (sysStat(h->dataName[index], &st) != 0 || st.st_dev != f->device || st.st_ino != f->inode) {
+  if (sysStat(h->data_name[index], &st) != 0 || st.st_dev != f->device || st.st_ino != f->inode) {
     dataClose(f);
     return;
   }
@@ -160,9 +160,9 @@ int dataOpen(mmapsync *h, unsigned index) {
 
   if (f->fd >= 0 && !f->trusted) dataCheck(h, index);
   if (f->fd >= 0) return MMAPSYNC_OK;
-  rc = handleOpen(h, h->dataName[index], O_RDWR, DATA_MODE, &f->fd, &st, &created);
+  rc = handleOpen(h, h->data_name[index], O_RDWR, DATA_MODE, &f->fd, &st, &created);
   if (rc != MMAPSYNC_OK) return rc;
-  if (created) h->writer.folderSynced = 0;
+  if (created) h->writer.folder_synced = 0;
   f->device = st.st_dev;
   f->inode = st.st_ino;
   f->base = NULL;
@@ -176,7 +176,7 @@ int dataOpen(mmapsync *h, unsigned index) {
 
 int dataReserve(mmapsync *h, unsigned index, size_t size) {
   DataFile *f = &h->writer.file[index];
-  const char *name = h->dataName[index];
+  const char *name = h->data_name[index];
   size_t want = (trailerEnd(size) + h->page - 1) & ~(h->page - 1);
   size_t before = f->length;
   struct stat st;

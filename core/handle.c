@@ -259,8 +259,8 @@ void handleDetach(mmapsync *h) {
   h->state = NULL;
   /* A channel made anew may come to the same words and numbers with other bytes. */
   h->about.version = 0;
-  h->lastVersion = 0;
-  h->checkedVersion = 0;
+  h->last_version = 0;
+  h->checked_version = 0;
 }
 
 /* ---- open, configure, close ------------------------------------------------------------------- */
@@ -331,14 +331,14 @@ static int handleNames(mmapsync *h, const char *folder, const char *base) {
   p = malloc(4 * room + strlen(folder) + 1);
   if (!p) return handleNomem(h);
   h->path = p;
-  h->stateName = p + room;
-  h->dataName[0] = p + 2 * room;
-  h->dataName[1] = p + 3 * room;
+  h->state_name = p + room;
+  h->data_name[0] = p + 2 * room;
+  h->data_name[1] = p + 3 * room;
   h->folder = p + 4 * room;
   stpcpy(stpcpy(stpcpy(h->path, folder), slash), base);
-  stpcpy(stpcpy(h->stateName, h->path), SUFFIX_STATE);
-  stpcpy(stpcpy(h->dataName[0], h->path), SUFFIX_DATA_0);
-  stpcpy(stpcpy(h->dataName[1], h->path), SUFFIX_DATA_1);
+  stpcpy(stpcpy(h->state_name, h->path), SUFFIX_STATE);
+  stpcpy(stpcpy(h->data_name[0], h->path), SUFFIX_DATA_0);
+  stpcpy(stpcpy(h->data_name[1], h->path), SUFFIX_DATA_1);
   stpcpy(h->folder, folder);
   return MMAPSYNC_OK;
 }

@@ -30,33 +30,33 @@ typedef struct HandleAbout {
 
 /* The write in progress, and what this handle knows as a writer.  Owned by write.c. */
 typedef struct HandleWriter {
-  DataFile file[2];     /* the data files, open for writing */
-  int locked;           /* this handle holds the writer's lock */
-  uint32_t pid;         /* of this process, for the trailer */
-  int folderSynced;     /* no file was created since the folder was synced */
-  uint64_t last;        /* the highest sequence this handle has published or met */
-  int open;             /* a write is open: the rest is in force */
-  unsigned index;       /* the file it writes to */
-  size_t limit;         /* payload bytes handed out */
-  size_t before;        /* length of that file before this write */
-  uint64_t active;      /* the version word in force when the write began, or 0 */
-  uint64_t carried;     /* the version word the file carried before this write; 0: unknown */
-  uint64_t carriedHash; /* hash of those bytes, if ... */
-  int carriedKnown;     /* ... this is set */
-  uint64_t sequence;    /* the number this write will have */
-  uint32_t waited_ms;   /* for the result */
+  DataFile file[2];      /* the data files, open for writing */
+  int locked;            /* this handle holds the writer's lock */
+  uint32_t pid;          /* of this process, for the trailer */
+  int folder_synced;     /* no file was created since the folder was synced */
+  uint64_t last;         /* the highest sequence this handle has published or met */
+  int open;              /* a write is open: the rest is in force */
+  unsigned index;        /* the file it writes to */
+  size_t limit;          /* payload bytes handed out */
+  size_t before;         /* length of that file before this write */
+  uint64_t active;       /* the version word in force when the write began, or 0 */
+  uint64_t carried;      /* the version word the file carried before this write; 0: unknown */
+  uint64_t carried_hash; /* hash of those bytes, if ... */
+  int carried_known;     /* ... this is set */
+  uint64_t sequence;     /* the number this write will have */
+  uint32_t waited_ms;    /* for the result */
   int reset;
 } HandleWriter;
 
 struct mmapsync {
   /* What a read touches. */
-  State *state;         /* the open state file; NULL until it is needed */
-  DataMap *maps[2];     /* the newest mapping of each data file, or NULL */
-  HandleAbout about;    /* of the snapshot last met */
-  uint64_t lastVersion; /* what mmapsync_read() gave last, for `switched` */
-  uint64_t lastSequence;
-  uint64_t checkedVersion; /* what was last compared with its hash */
-  uint64_t checkedSequence;
+  State *state;          /* the open state file; NULL until it is needed */
+  DataMap *maps[2];      /* the newest mapping of each data file, or NULL */
+  HandleAbout about;     /* of the snapshot last met */
+  uint64_t last_version; /* what mmapsync_read() gave last, for `switched` */
+  uint64_t last_sequence;
+  uint64_t checked_version; /* what was last compared with its hash */
+  uint64_t checked_sequence;
 
   mmapsync_options opt;
   HandleWriter writer;
@@ -66,11 +66,11 @@ struct mmapsync {
   mmapsync_builder *builder;
 
   /* Names, all in one block of memory that `path` starts; path is NULL if open failed. */
-  char *path;        /* the prefix */
-  char *folder;      /* the folder the files are in */
-  char *stateName;   /* P_state */
-  char *dataName[2]; /* P_data_0 and P_data_1 */
-  size_t page;       /* bytes of a page of memory */
+  char *path;         /* the prefix */
+  char *folder;       /* the folder the files are in */
+  char *state_name;   /* P_state */
+  char *data_name[2]; /* P_data_0 and P_data_1 */
+  size_t page;        /* bytes of a page of memory */
 
   char message[HANDLE_MESSAGE_MAX];
 };

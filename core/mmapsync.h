@@ -73,8 +73,18 @@
 ** the function its comment names.  Pointers into a snapshot (view.data, text and blobs of an image)
 ** stay good until the view they came from is released.
 **
-** ERRORS.  Every function that can fail returns one of the codes below; mmapsync_errmsg() then has a
-** sentence that names the file and says what was expected and what was found.
+** ERRORS.  Every function that can fail returns one of the codes below.  Those that take a handle or a
+** builder leave a sentence for mmapsync_errmsg(), which names the file and says what was expected and
+** what was found; those that read values and keys of an image are quick, and leave only the code.
+**
+** PERMISSION.  A reader counts itself in and out in the state file, so it needs write permission on that
+** one (MMAPSYNC_PERM otherwise), and read permission on the data files.
+**
+** PATIENCE.  A publish waits for readers of the older snapshot, at most options.grace_ms.  A view that is
+** held longer than that, over two publishes, loses its snapshot: the file is overwritten under it, the
+** result of that publish says `reset`, and nothing read through the view from then on can be relied on.
+** So hold views for less than the grace time, and raise it where that is too short.  A thread that writes
+** while it holds a view of the older snapshot waits for itself.
 */
 #ifndef MMAPSYNC_H
 #define MMAPSYNC_H
@@ -140,14 +150,16 @@ void mmapsync_options_init(mmapsync_options *opt);
 ** path is resolved here, so a later chdir() does no harm.  On success the caller owns *out and ends
 ** it with mmapsync_close().  On failure *out is a handle too, good for mmapsync_errmsg() and
 ** mmapsync_close() only, or NULL with MMAPSYNC_NOMEM.
-** CANTOPEN the folder is missing or not one; PERM; TOOBIG path too long; MISUSE empty path; NOMEM. */
+** CANTOPEN the folder is missing or not one; PERM; TOOBIG path too long; MISUSE empty path or an option
+** out of range; NOMEM. */
 int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out);
 
 /* Ends a handle.  Its views, images and builder must have ended before (a builder that has not is
 ** aborted).  NULL is allowed. */
 void mmapsync_close(mmapsync *h);
 
-/* Changes the options of a handle from the next call on.  MISUSE while a write is open. */
+/* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is
+** out of range. */
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt);
 
 /* The options in force; good until the handle ends. */
@@ -181,9 +193,10 @@ typedef struct mmapsync_view {
 
 /* Pins the newest snapshot and fills in *view; wait-free but for the mapping of a file this handle
 ** has not mapped yet or that has grown.  A handle may hold several views, released in any order.
-** The snapshot stays as it is until mmapsync_release().
+** The snapshot stays as it is until mmapsync_release(), or until the grace time of a publish has gone by.
 ** EMPTY; CANTOPEN, PERM, IOERR, NOMEM from opening or mapping; CORRUPT a state file that is not one,
-** a data file shorter than its version says, or (options.verify) a wrong hash. */
+** a data file shorter than its version says, or (options.verify) a wrong hash; INTERRUPT while that is
+** computed; BUSY if snapshots came faster than they could be hashed. */
 int mmapsync_read(mmapsync *h, mmapsync_view *view);
 
 /* Ends a view and what came from it.  Never fails. */
@@ -214,7 +227,9 @@ typedef struct mmapsync_result {
   int reset;          /* 1: grace ended with readers counted in; their count was set to 0 */
 } mmapsync_result;
 
-/* Publishes n bytes; out may be NULL.  A failure leaves the current snapshot as it was.
+/* Publishes n bytes; out may be NULL.  A failure leaves the current snapshot as it was, but for one: if a
+** durable write is published and the state file then cannot be synced, that is IOERR, and the sentence
+** says so.
 ** BUSY; TOOBIG; FULL, PERM, CANTOPEN, IOERR, NOMEM; CORRUPT a state file that is not one; MISUSE
 ** inside an open write; INTERRUPT while waiting for readers. */
 int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out);

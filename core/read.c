@@ -185,8 +185,8 @@ enum { CHECK_OPTION, CHECK_ALWAYS };
 static int readWantsCheck(const mmapsync *h, const mmapsync_view *view, int check) {
   if (check == CHECK_ALWAYS) return 1;
   if (h->opt.verify == MMAPSYNC_VERIFY_NEVER) return 0;
-  if (h->opt.verify == MMAPSYNC_VERIFY_ATTACH) return h->checkedVersion == 0;
-  return view->version != h->checkedVersion || view->sequence != h->checkedSequence;
+  if (h->opt.verify == MMAPSYNC_VERIFY_ATTACH) return h->checked_version == 0;
+  return view->version != h->checked_version || view->sequence != h->checked_sequence;
 }
 
 /*
@@ -207,7 +207,7 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
       if (view->version == badVersion && view->sequence == badSequence) {
         rc = handleError(h, MMAPSYNC_CORRUPT,
                          "\"%s\": damaged: expected hash %016llx, found %016llx",
-                         h->dataName[versionIndex(view->version)], (unsigned long long)view->hash,
+                         h->data_name[versionIndex(view->version)], (unsigned long long)view->hash,
                          (unsigned long long)hash);
         mmapsync_release(h, view);
         return rc;
@@ -221,8 +221,8 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
         continue;
       }
     }
-    h->checkedVersion = view->version;
-    h->checkedSequence = view->sequence;
+    h->checked_version = view->version;
+    h->checked_sequence = view->sequence;
     return MMAPSYNC_OK;
   }
   return handleError(h, MMAPSYNC_BUSY, "\"%s\": published anew faster than it can be compared",
@@ -237,10 +237,10 @@ int mmapsync_read(mmapsync *h, mmapsync_view *view) {
   if (rc != MMAPSYNC_OK) return rc;
   /* From `about`, which stands still, rather than from the view: a load that spans two stores just
   ** made, as compilers like to make of this, stalls for longer than all the rest takes. */
-  if (h->about.version != h->lastVersion || h->about.trailer.sequence != h->lastSequence) {
+  if (h->about.version != h->last_version || h->about.trailer.sequence != h->last_sequence) {
     view->switched = 1;
-    h->lastVersion = h->about.version;
-    h->lastSequence = h->about.trailer.sequence;
+    h->last_version = h->about.version;
+    h->last_sequence = h->about.trailer.sequence;
   }
   return MMAPSYNC_OK;
 }

@@ -24,12 +24,12 @@ static int stateEmpty(mmapsync *h) {
 static int stateMap(mmapsync *h) {
   State *s = h->state;
   s->shared = sysMap(STATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
-  return s->shared ? MMAPSYNC_OK : handleSystem(h, h->stateName, "map", errno);
+  return s->shared ? MMAPSYNC_OK : handleSystem(h, h->state_name, "map", errno);
 }
 
 static int stateWrongSize(mmapsync *h, off_t size) {
   return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": not a state file: expected %d bytes, found %lld",
-                     h->stateName, STATE_SIZE, (long long)size);
+                     h->state_name, STATE_SIZE, (long long)size);
 }
 
 int stateOpen(mmapsync *h, int create) {
@@ -39,10 +39,10 @@ int stateOpen(mmapsync *h, int create) {
 
   assert(!h->state);
   if (!h->path) return handleError(h, MMAPSYNC_MISUSE, "the handle was not opened");
-  rc = handleOpen(h, h->stateName, STATE_FLAGS, create ? STATE_MODE : 0, &fd, &st, &created);
+  rc = handleOpen(h, h->state_name, STATE_FLAGS, create ? STATE_MODE : 0, &fd, &st, &created);
   if (rc == MMAPSYNC_NOTFOUND) return stateEmpty(h);
   if (rc != MMAPSYNC_OK) return rc;
-  if (created) h->writer.folderSynced = 0;
+  if (created) h->writer.folder_synced = 0;
 
   if (st.st_size == 0 && !create) {
     rc = stateEmpty(h);
@@ -72,14 +72,14 @@ int stateFinish(mmapsync *h) {
 
   assert(s && !s->shared);
   /* Another writer may have finished it between our open and our lock. */
-  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->stateName, "look at", errno);
+  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->state_name, "look at", errno);
   if (st.st_size == 0) {
     err = sysReserve(s->fd, 0, STATE_SIZE);
     if (err == ENOSPC || err == EDQUOT) {
-      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %d bytes", h->stateName,
+      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %d bytes", h->state_name,
                          STATE_SIZE);
     }
-    if (err) return handleSystem(h, h->stateName, "reserve room", err);
+    if (err) return handleSystem(h, h->state_name, "reserve room", err);
   } else if (st.st_size != STATE_SIZE) {
     return stateWrongSize(h, st.st_size);
   }
@@ -89,7 +89,7 @@ int stateFinish(mmapsync *h) {
 int stateIsCurrent(const mmapsync *h) {
   struct stat st;
   assert(h->state);
-  return sysStat(h->stateName, &st) == 0 && st.st_dev == h->state->device &&
+  return sysStat(h->state_name, &st) == 0 && st.st_dev == h->state->device &&
          st.st_ino == h->state->inode;
 }
 

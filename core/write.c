@@ -59,8 +59,9 @@ static int writeLock(mmapsync *h) {
       if (sysLock(h->state->fd, LOCK_EX | LOCK_NB) != 0) {
         err = errno;
         if (!h->state->shared) handleDetach(h);
-        if (err != EWOULDBLOCK) return handleSystem(h, h->stateName, "lock", err);
-        return handleError(h, MMAPSYNC_BUSY, "\"%s\": another writer holds the lock", h->stateName);
+        if (err != EWOULDBLOCK) return handleSystem(h, h->state_name, "lock", err);
+        return handleError(h, MMAPSYNC_BUSY, "\"%s\": another writer holds the lock",
+                           h->state_name);
       }
       w->locked = 1;
       fresh = 1;
@@ -75,7 +76,7 @@ static int writeLock(mmapsync *h) {
     if (rc != MMAPSYNC_OK) handleDetach(h);
     return rc;
   }
-  return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->stateName);
+  return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
 }
 
 /* Ends a write, or a begin that failed: cuts the file back to `length` bytes, gives the lock back. */
@@ -177,14 +178,14 @@ static int writePrepare(mmapsync *h, size_t reserve) {
   }
   if (rc != MMAPSYNC_OK) return rc;
 
-  w->carriedKnown = old && trailerLoad(old, w->carried, &t);
-  if (w->carriedKnown) {
-    w->carriedHash = t.hash;
+  w->carried_known = old && trailerLoad(old, w->carried, &t);
+  if (w->carried_known) {
+    w->carried_hash = t.hash;
     if (t.sequence > w->last) w->last = t.sequence;
   }
   rc = writeWait(h);
   if (rc != MMAPSYNC_OK) return rc;
-  if (w->carriedKnown) trailerWipe(old);
+  if (w->carried_known) trailerWipe(old);
   w->sequence = w->last + 1;
   w->limit = reserve;
   return MMAPSYNC_OK;
@@ -247,7 +248,7 @@ static int writeSyncFolder(mmapsync *h) {
   if (sysSync(fd) != 0 && errno != EINVAL) err = errno;
   sysClose(fd);
   if (err) return handleSystem(h, h->folder, "sync", err);
-  h->writer.folderSynced = 1;
+  h->writer.folder_synced = 1;
   return MMAPSYNC_OK;
 }
 
@@ -263,7 +264,7 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   char reason[128];
   int rc = MMAPSYNC_OK;
 
-  if (word == 0 || (word == w->carried && !(w->carriedKnown && hash == w->carriedHash))) {
+  if (word == 0 || (word == w->carried && !(w->carried_known && hash == w->carried_hash))) {
     word = versionPerturb(word, w->carried);
   }
   t.kind = (uint16_t)kind;
@@ -276,9 +277,9 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   trailerStore((TrailerShared *)(void *)(f->base + trailerAt(size)), &t);
   dataTrim(h, w->index, keep > w->before ? keep : w->before);
   if (h->opt.durable) {
-    if (!w->folderSynced) rc = writeSyncFolder(h);
+    if (!w->folder_synced) rc = writeSyncFolder(h);
     if (rc == MMAPSYNC_OK && sysSyncData(f->fd) != 0) {
-      rc = handleSystem(h, h->dataName[w->index], "sync", errno);
+      rc = handleSystem(h, h->data_name[w->index], "sync", errno);
     }
     if (rc != MMAPSYNC_OK) {
       writeEnd(h, w->before);
@@ -299,7 +300,7 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   if (out) *out = result;
   /* Readers have it by now, so this failure alone does not leave things as they were. */
   if (h->opt.durable && sysSyncData(h->state->fd) != 0) {
-    rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": published, but cannot sync: %s", h->stateName,
+    rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": published, but cannot sync: %s", h->state_name,
                      handleReason(errno, reason, sizeof(reason)));
   }
   writeEnd(h, SIZE_MAX);

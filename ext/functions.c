@@ -360,7 +360,6 @@ static const char *const azVerify[] = {"never", "attach", "snapshot"}; /* MMAPSY
 ** Reads a value into a setting.
 */
 static int configSet(const char *zName, sqlite3_value *pVal, mmapsync_options *pOpt, char **pzErr) {
-  int i = 0;
   if (strcmp(zName, "grace_ms") == 0) return functionGrace(zName, pVal, &pOpt->grace_ms, pzErr);
   if (strcmp(zName, "durable") == 0) {
     if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
@@ -376,6 +375,7 @@ static int configSet(const char *zName, sqlite3_value *pVal, mmapsync_options *p
   assert(strcmp(zName, "verify") == 0);
   if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
     const char *z = (const char *)sqlite3_value_text(pVal);
+    int i = 0;
     if (z == NULL) return SQLITE_NOMEM;
     while (i < 3 && strcmp(z, azVerify[i]) != 0) i++;
     if (i < 3) {

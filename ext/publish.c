@@ -28,7 +28,7 @@
 ** sorting, options.progress runs a statement that does nothing: it fails once the connection is
 ** interrupted, on every version of SQLite.
 **
-** The result is written as JSON by hand, not with json_object(): after the commit nothing may fail, and
+** The result is written as JSON by hand, not with json_object(): after the commit nothing should fail, and
 ** an interrupted connection would refuse to run that as well.
 */
 #include "ext.h"

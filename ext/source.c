@@ -77,11 +77,13 @@ typedef struct SourceWork {
   const char *zSchema; /* NULL: as SQLite finds it */
   const char *zName;   /* as the schema spells it */
   int eKind;           /* SOURCE_... */
+  int bChannel;        /* it is a table of a channel itself */
   SourceColumn *aInfo; /* for each of def.columns */
   mmapsync_column_def *aColumn;
   mmapsync_key_def *aKey;
   int nPk;            /* columns of the declared primary key */
   int iPk;            /* the last of them */
+  unsigned mKeys;     /* the flags of all keys */
   int iOrdered;       /* the key that orders the rows, or -1 */
   unsigned mShadow;   /* bit i: a column is named azRowid[i] */
   const char *zAlias; /* the name that reaches the rowid in SQL; NULL if none does */
@@ -250,9 +252,7 @@ static int readName(SourceWork *p, const char **pz, const char *zWhat, char **pz
   return SQLITE_OK;
 }
 
-/*
-** Steps over a bare word, in any case, and returns 1 if it is there.
-*/
+/* Steps over a bare word, in any case, and returns 1 if it is there. */
 static int readWord(const char **pz, const char *zWord) {
   const char *z = skipSpace(*pz);
   int n = (int)strlen(zWord);
@@ -270,15 +270,13 @@ static int readChar(const char **pz, char c) {
 
 /* ---- finding the table or view ---------------------------------------------------------------- */
 
-/*
-** Looks a name up in one schema.
-*/
 static int findInSchema(SourceWork *p, const char *zSchema, const char *zName, int *pbFound) {
   sqlite3_stmt *pStmt;
-  int rc = sourcePrepare(p, &pStmt,
-                         "SELECT name, type, rootpage FROM \"%w\".sqlite_schema"
-                         " WHERE name = ?1 COLLATE NOCASE AND type IN ('table','view')",
-                         zSchema);
+  int rc = sourcePrepare(
+      p, &pStmt,
+      "SELECT name, type, rootpage, instr(upper(sql), ' USING MMAPSYNC') FROM \"%w\".sqlite_schema"
+      " WHERE name = ?1 COLLATE NOCASE AND type IN ('table','view')",
+      zSchema);
   if (rc == SQLITE_OK) rc = sqlite3_bind_text(pStmt, 1, zName, -1, SQLITE_STATIC);
   if (rc == SQLITE_OK) rc = sqlite3_step(pStmt);
   if (rc == SQLITE_ROW) {
@@ -288,11 +286,35 @@ static int findInSchema(SourceWork *p, const char *zSchema, const char *zName, i
     } else {
       p->eKind = sqlite3_column_int64(pStmt, 2) == 0 ? SOURCE_VIRTUAL : SOURCE_TABLE;
     }
+    p->bChannel = p->eKind == SOURCE_VIRTUAL && sqlite3_column_int(pStmt, 3);
     p->zSchema = sourcePrint(p, "%s", zSchema);
     p->zName = sourcePrint(p, "%s", columnText(pStmt, 0));
     if (p->zSchema == NULL || p->zName == NULL) rc = SQLITE_NOMEM;
   }
   return sourceFinish(p, pStmt, rc);
+}
+
+/*
+** A name without a schema has found a table of a channel.  If it hides another table (as it does after
+** mmapsync_attach() on the connection that publishes), publishing it would bring the old rows back as
+** new ones, so the schema must be named.
+*/
+static int findHidden(SourceWork *p, sqlite3_stmt *pSchemas, const char *zName) {
+  const SourceWork found = *p;
+  int bFound = 0, rc = SQLITE_OK;
+  while (rc == SQLITE_OK && !bFound && (rc = sqlite3_step(pSchemas)) == SQLITE_ROW) {
+    rc = findInSchema(p, columnText(pSchemas, 0), zName, &bFound);
+  }
+  if (rc == SQLITE_OK && bFound) {
+    return sourceError(p, SQLITE_ERROR,
+                       "\"%s\" is a table of a channel and hides another: publish "
+                       "\"%s.%s\" or \"%s.%s\"",
+                       found.zName, p->zSchema, p->zName, found.zSchema, found.zName);
+  }
+  p->zSchema = found.zSchema;
+  p->zName = found.zName;
+  p->eKind = found.eKind;
+  return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 /*
@@ -310,6 +332,9 @@ static int sourceFind(SourceWork *p, const char *zSchema, const char *zName, int
   if (rc == SQLITE_OK) rc = sqlite3_bind_text(pStmt, 1, zSchema, -1, SQLITE_STATIC);
   while (rc == SQLITE_OK && !*pbFound && (rc = sqlite3_step(pStmt)) == SQLITE_ROW) {
     rc = findInSchema(p, columnText(pStmt, 0), zName, pbFound);
+    if (rc == SQLITE_OK && *pbFound && p->bChannel && zSchema == NULL) {
+      rc = findHidden(p, pStmt, zName);
+    }
   }
   rc = sourceFinish(p, pStmt, rc);
   if (rc != SQLITE_OK || *pbFound) return rc;
@@ -484,9 +509,6 @@ static int sourceProbe(SourceWork *p) {
   return sourceFinish(p, pStmt, rc);
 }
 
-/*
-** What a table declares about its columns, learnt of a view.
-*/
 static int sourceViewColumns(SourceWork *p) {
   int c, rc = sourceProbe(p);
   for (c = 0; rc == SQLITE_OK && c < p->pub.def.ncolumns; c++) {
@@ -539,15 +561,8 @@ static int addKey(SourceWork *p, const char *zName, unsigned flags, const mmapsy
     p->pub.def.nkeys++;
   }
   if ((flags & MMAPSYNC_KEY_ORDERED) != 0) p->iOrdered = k;
+  p->mKeys |= flags;
   return SQLITE_OK;
-}
-
-static int hasPrimary(const SourceWork *p) {
-  int k;
-  for (k = 0; k < p->pub.def.nkeys; k++) {
-    if ((p->aKey[k].flags & MMAPSYNC_KEY_PRIMARY) != 0) return 1;
-  }
-  return 0;
 }
 
 /* An index of the table, as PRAGMA index_list tells it. */
@@ -684,13 +699,14 @@ static int sourceTableKeys(SourceWork *p) {
   int rc;
   if (p->eKind == SOURCE_VIRTUAL) return sourceRowid(p, 0); /* its keys cannot be seen */
   rc = indexList(p, &aIdx, &nIdx);
+  if (rc != SQLITE_OK) return rc;
   for (i = 0; i < nIdx; i++) {
     if (aIdx[i].bPrimary) iPk = i;
   }
   if (iPk >= 0 && !aIdx[iPk].bRowid) {
     bWithout = 1;
     p->pub.def.flags |= MMAPSYNC_TABLE_WITHOUT_ROWID;
-  } else if (rc == SQLITE_OK) {
+  } else {
     rc = sourceRowid(p, iPk < 0 && p->nPk == 1);
   }
   if (rc == SQLITE_OK && iPk >= 0) {
@@ -794,7 +810,7 @@ static int sourceClauses(SourceWork *p, const char *z) {
   while (rc == SQLITE_OK && *skipSpace(z) != '\0') {
     if (readWord(&z, "KEY")) {
       unsigned flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL;
-      if (!hasPrimary(p)) flags |= MMAPSYNC_KEY_PRIMARY;
+      if ((p->mKeys & MMAPSYNC_KEY_PRIMARY) == 0) flags |= MMAPSYNC_KEY_PRIMARY;
       if (p->iOrdered < 0) flags |= MMAPSYNC_KEY_ORDERED;
       rc = clauseKey(p, &z, flags);
     } else if (readWord(&z, "INDEX")) {

@@ -78,8 +78,8 @@ proc json {} {
   }
   set work [lmap {name engines} $works {set _ "    \"$name\":{[join $engines ,]}"}]
   set fact [lmap {name value} $facts {set _ "    \"$name\":$value"}]
-  return "{\n  \"rows\":$rows,\n  \"rounds\":$rounds,\n  \"facts\":{\n[join $fact ,\n]\n  },\n\
-      \  \"ns\":{\n[join $work ,\n]\n  }\n}"
+  return [join [list \{ "  \"rows\":$rows," "  \"rounds\":$rounds," \
+      "  \"facts\":{\n[join $fact ,\n]\n  }," "  \"ns\":{\n[join $work ,\n]\n  }" \}] \n]
 }
 
 proc main {} {

@@ -1,0 +1,681 @@
+#define _GNU_SOURCE
+/*
+** files_check.c - the three files of a channel, and whatever may stand in their place.
+**
+** Names and modes; paths that lead nowhere; files of the wrong kind or size; a channel that another
+** program wrote, damaged, or removed; no permission; a full device.  Each gives a short sentence that
+** names the file, leaves what is not ours as it was, and never hangs or kills the caller.
+*/
+#include "check.h"
+
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include "version.h"
+
+/* ---- names and modes -------------------------------------------------------------------------- */
+
+/* P_state has 16 bytes and mode 0660, P_data_0 and P_data_1 have mode 0640; all less the umask. */
+static void caseModes(void) {
+  mmapsync *h = channelOpen();
+  struct stat st;
+
+  WRITE(h, "one");
+  CHECK(fileSize("_state") == 16 && fileMode("_state") == 0660);
+  CHECK(fileSize("_data_0") >= 64 + 64 && fileMode("_data_0") == 0640);
+  CHECK(fileSize("_data_1") == -1); /* not before it is needed */
+  WRITE(h, "two");
+  CHECK(fileSize("_data_1") >= 64 + 64 && fileMode("_data_1") == 0640);
+  CHECK(stat(fileName("_data_0"), &st) == 0 && st.st_blocks > 0); /* no hole */
+  mmapsync_close(h);
+
+  channelRemove();
+  umask(027);
+  h = channelOpen();
+  WRITE(h, "one");
+  CHECK(fileMode("_state") == 0640 && fileMode("_data_0") == 0640);
+  mmapsync_close(h);
+  channelRemove();
+  umask(077);
+  h = channelOpen();
+  WRITE(h, "one");
+  CHECK(fileMode("_state") == 0600 && fileMode("_data_0") == 0600);
+  mmapsync_close(h);
+}
+
+/* The files are reused: in steady state they neither grow nor come anew. */
+static void caseReused(void) {
+  mmapsync *h = channelOpen();
+  struct stat before[2], after;
+  char bytes[10000];
+  int i;
+
+  memset(bytes, 'x', sizeof(bytes));
+  for (i = 0; i < 100; i++) {
+    OK(h, mmapsync_write(h, bytes, i < 2 ? sizeof(bytes) : (size_t)i * 100, NULL));
+    if (i < 2) CHECK(stat(fileName(i ? "_data_1" : "_data_0"), &before[i]) == 0);
+  }
+  for (i = 0; i < 2; i++) {
+    CHECK(stat(fileName(i ? "_data_1" : "_data_0"), &after) == 0);
+    CHECK(after.st_ino == before[i].st_ino && after.st_size == before[i].st_size);
+  }
+  mmapsync_close(h);
+}
+
+/* ---- paths ------------------------------------------------------------------------------------ */
+
+/* Opens a path that must be refused, with this sentence. */
+#define REFUSED(path, code, ...)                                                                   \
+  do {                                                                                             \
+    mmapsync *h_;                                                                                  \
+    FAILS(h_, mmapsync_open((path), NULL, &h_), code, __VA_ARGS__);                                \
+    mmapsync_close(h_);                                                                            \
+  } while (0)
+
+static void casePaths(void) {
+  char path[5000];
+  mmapsync *h;
+
+  REFUSED("", MMAPSYNC_MISUSE, "the path is empty");
+  REFUSED(NULL, MMAPSYNC_MISUSE, "the path is empty");
+  REFUSED("/", MMAPSYNC_MISUSE, "\"/\": a folder: expected a name after the last slash");
+  REFUSED("/tmp/", MMAPSYNC_MISUSE, "\"/tmp/\": a folder: expected a name after the last slash");
+  REFUSED("/no/such/x", MMAPSYNC_CANTOPEN, "\"/no/such\": no such folder");
+  REFUSED("no-such/x", MMAPSYNC_CANTOPEN, "\"no-such\": no such folder");
+  REFUSED("/dev/null/x", MMAPSYNC_CANTOPEN, "\"/dev/null\": not a folder");
+  REFUSED("/dev/null/x/y", MMAPSYNC_CANTOPEN, "\"/dev/null/x\": not a folder");
+
+  memset(path, 'a', sizeof(path));
+  path[4999] = 0;
+  REFUSED(path, MMAPSYNC_TOOBIG,
+          "\"%.60s...\": path too long: expected at most 4088 bytes, found 4999", path);
+  path[249] = 0; /* with "_data_0", 256 bytes */
+  REFUSED(path, MMAPSYNC_TOOBIG,
+          "\"%.60s...\": name too long: expected at most 248 bytes, found 249", path);
+  path[248] = 0;
+  OK(h, mmapsync_open(path, NULL, &h));
+  mmapsync_close(h);
+
+  OK(h, mmapsync_open("/x", NULL, &h)); /* touches no file */
+  CHECK(strcmp(mmapsync_path(h), "/x") == 0);
+  mmapsync_close(h);
+}
+
+/* A folder whose absolute path leaves no room for the names of the files. */
+static void caseDeepFolder(void) {
+  char name[256], up[PATH_MAX];
+  mmapsync *h;
+  int i, depth;
+
+  CHECK(chdir(checkFolder) == 0 && getcwd(up, sizeof(up)));
+  memset(name, 'd', 250);
+  name[250] = 0;
+  for (depth = 0; depth < 17; depth++) {
+    if (mkdir(name, 0700) != 0 || chdir(name) != 0) break;
+  }
+  CHECK(depth == 17);
+  CHECK(mmapsync_open("x", NULL, &h) == MMAPSYNC_TOOBIG);
+  CHECK(strstr(mmapsync_errmsg(h), "path too long"));
+  mmapsync_close(h);
+  for (i = 0; i < depth; i++) CHECK(chdir("..") == 0 && rmdir(name) == 0);
+}
+
+/* A relative path means the folder of the moment it was opened in. */
+static void caseRelative(void) {
+  mmapsync *h, *same = channelOpen();
+
+  CHECK(chdir(checkFolder) == 0);
+  OK(h, mmapsync_open("check", NULL, &h));
+  CHECK(strcmp(mmapsync_path(h), checkPath) == 0);
+  CHECK(chdir("/") == 0);
+  WRITE(h, "from elsewhere");
+  HOLDS(same, "from elsewhere");
+  mmapsync_close(h);
+  CHECK(chdir(checkFolder) == 0);
+  OK(h, mmapsync_open("./../././/check", NULL, &h));
+  CHECK(strcmp(mmapsync_path(h), checkPath) != 0); /* one folder up */
+  mmapsync_close(h);
+  mmapsync_close(same);
+}
+
+/* A link to the folder is followed, once: turning it elsewhere does not turn the handle. */
+static void caseFolderLink(void) {
+  mmapsync *h, *same = channelOpen();
+  char link[PATH_MAX + 8], path[PATH_MAX + 16];
+
+  snprintf(link, sizeof(link), "%s/link", checkFolder);
+  snprintf(path, sizeof(path), "%s/check", link);
+  unlink(link);
+  CHECK(symlink(checkFolder, link) == 0);
+  OK(h, mmapsync_open(path, NULL, &h));
+  CHECK(strcmp(mmapsync_path(h), checkPath) == 0);
+  CHECK(unlink(link) == 0 && symlink("/nowhere", link) == 0);
+  WRITE(h, "through the link");
+  HOLDS(same, "through the link");
+  REFUSED(path, MMAPSYNC_CANTOPEN, "\"%s\": no such folder", link);
+  CHECK(unlink(link) == 0 && symlink("link", link) == 0);
+  REFUSED(path, MMAPSYNC_CANTOPEN, "\"%s\": too many symbolic links", link);
+  CHECK(unlink(link) == 0);
+  mmapsync_close(same);
+  mmapsync_close(h);
+}
+
+/* The folder goes while the handle is there. */
+static void caseFolderGone(void) {
+  char folder[PATH_MAX + 8], path[PATH_MAX + 16];
+  mmapsync *h;
+  mmapsync_view view;
+
+  snprintf(folder, sizeof(folder), "%s/gone", checkFolder);
+  snprintf(path, sizeof(path), "%s/x", folder);
+  CHECK(mkdir(folder, 0700) == 0);
+  OK(h, mmapsync_open(path, NULL, &h));
+  CHECK(rmdir(folder) == 0);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", path);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CANTOPEN, "\"%s\": no such folder", folder);
+  CHECK(mkdir(folder, 0700) == 0);
+  WRITE(h, "x");
+  HOLDS(h, "x");
+  strcpy(checkPath, path);
+  channelRemove();
+  CHECK(rmdir(folder) == 0);
+  mmapsync_close(h);
+}
+
+/* What a handle is good for whose open failed. */
+static void caseNotOpened(void) {
+  mmapsync *h;
+  mmapsync_view view;
+  uint64_t x;
+  uint32_t readers[2];
+
+  CHECK(mmapsync_open("", NULL, &h) == MMAPSYNC_MISUSE);
+  CHECK(strcmp(mmapsync_path(h), "") == 0);
+#define NOT_OPENED "the handle was not opened"
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_version(h, &x), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_counters(h, readers), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_verify(h), MMAPSYNC_MISUSE, NOT_OPENED);
+#undef NOT_OPENED
+  mmapsync_write_abort(h);
+  mmapsync_close(h);
+}
+
+/* ---- files of the wrong size or kind ---------------------------------------------------------- */
+
+/* A state file that has not 16 bytes is refused and not wiped; an empty one is a beginning. */
+static void caseStateSize(void) {
+  static const char bytes[] = "0123456789abcdefg";
+  static const size_t wrong[] = {1, 7, 15, 17};
+  mmapsync *h;
+  mmapsync_view view;
+  char found[20];
+  size_t i;
+  FILE *f;
+
+  for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+    h = channelOpen();
+    filePut("_state", bytes, wrong[i]);
+#define WRONG "\"%s_state\": not a state file: expected 16 bytes, found %zu", checkPath, wrong[i]
+    FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT, WRONG);
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, WRONG);
+#undef WRONG
+    f = fopen(fileName("_state"), "rb");
+    CHECK(f && fread(found, 1, sizeof(found), f) == wrong[i]);
+    fclose(f);
+    CHECK(memcmp(found, bytes, wrong[i]) == 0);
+    CHECK(fileSize("_data_0") == -1);
+    mmapsync_close(h);
+  }
+
+  h = channelOpen();
+  filePut("_state", "", 0);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  CHECK(fileSize("_state") == 0);
+  WRITE(h, "finished");
+  CHECK(fileSize("_state") == 16);
+  HOLDS(h, "finished");
+  mmapsync_close(h);
+}
+
+/* A link, a folder, a FIFO in place of each file: refused, by readers and by writers, without a wait. */
+static void caseNotRegular(void) {
+  static const char *const ending[] = {"_state", "_data_0", "_data_1"};
+  uint64_t state[2] = {0, 0};
+  mmapsync *h;
+  mmapsync_view view;
+  char target[PATH_MAX + 8];
+  const char *what;
+  int e, kind;
+
+  snprintf(target, sizeof(target), "%s/target", checkFolder);
+  CHECK(fclose(fopen(target, "w")) == 0);
+  for (e = 0; e < 3; e++) {
+    for (kind = 0; kind < 4; kind++) {
+      channelRemove();
+      if (kind == 0) CHECK(symlink(target, fileName(ending[e])) == 0);
+      if (kind == 1) CHECK(symlink("/nowhere", fileName(ending[e])) == 0);
+      if (kind == 2) CHECK(mkdir(fileName(ending[e]), 0755) == 0);
+      if (kind == 3) CHECK(mkfifo(fileName(ending[e]), 0666) == 0);
+      what = kind < 2 ? "is a symbolic link" : "not a regular file";
+      /* The writer's turn is on file 0 at first, and on file 1 when a word names file 0. */
+      state[0] = e == 1 ? 0 : versionMake(0, 0, 1);
+      if (e > 0) filePut("_state", state, 16);
+      h = channelOpen();
+      FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CANTOPEN, "\"%s%s\": %s", checkPath,
+            ending[e], what);
+      state[0] = versionMake(e == 2, 0, 1);
+      if (e > 0) filePut("_state", state, 16);
+      FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN, "\"%s%s\": %s", checkPath, ending[e],
+            what);
+      /* What the active file is does not keep a writer from the other one, and so mends the channel. */
+      if (e > 0) {
+        WRITE(h, "mended");
+        HOLDS(h, "mended");
+      }
+      mmapsync_close(h);
+    }
+  }
+  CHECK(stat(target, &(struct stat){0}) == 0 && unlink(target) == 0);
+}
+
+/* ---- what other programs write ---------------------------------------------------------------- */
+
+/* 16 bytes of anything are a state; what they lead to is checked. */
+static void caseStateForeign(void) {
+  uint64_t state[2], x = 88172645463325252u;
+  mmapsync_view view;
+  mmapsync *h;
+  int i, rc, missing;
+
+  for (i = 0; i < 600; i++) {
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    state[0] = i % 3 ? versionMake(x & 1, x >> 8 & 255, x >> 32) : x;
+    state[1] = i % 2 ? 0 : x * 3;
+    missing = i % 5 == 0;
+    channelRemove();
+    filePut("_state", state, 16);
+    if (!missing) {
+      filePut("_data_0", &"one hundred bytes", 10);
+      filePut("_data_1", &"one hundred bytes", 10);
+      CHECK(truncate(fileName("_data_0"), 100) == 0 && truncate(fileName("_data_1"), 100) == 0);
+    }
+    h = channelOpenGrace(0);
+    if (missing) {
+      FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN,
+            "\"%s_data_%u\": missing, but the state says it is in use", checkPath,
+            versionIndex(state[0]));
+    } else if (versionSize(state[0]) > 100) {
+      FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT,
+            "\"%s_data_%u\": expected at least %zu bytes, found 100", checkPath,
+            versionIndex(state[0]), versionSize(state[0]));
+    } else {
+      OK(h, mmapsync_read(h, &view));
+      CHECK(view.size == versionSize(state[0]) && view.kind == MMAPSYNC_KIND_RAW);
+      CHECK(view.sequence == 0 && view.hash == 0 && view.time_ns == 0 && view.pid == 0);
+      mmapsync_release(h, &view);
+      OK(h, mmapsync_verify(h)); /* there is nothing to compare it with */
+    }
+    if (i % 2) COUNTS(h, 0, 0);
+    WRITE(h, "ours");
+    HOLDS(h, "ours");
+    rc = mmapsync_verify(h);
+    CHECK(rc == MMAPSYNC_OK);
+    mmapsync_close(h);
+  }
+}
+
+/* A writer of another kind: no trailers, files no longer than the payload, in turns with ours. */
+static void caseForeignWriter(void) {
+  uint64_t state[2] = {versionMake(0, 0, 5), 0};
+  mmapsync_result done;
+  mmapsync_view view;
+  char bytes[128];
+  mmapsync *h = channelOpen();
+
+  filePut("_state", state, 16);
+  filePut("_data_0", "", 0); /* an empty payload */
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.data && view.size == 0 && view.switched && view.sequence == 0 && view.hash == 0);
+  mmapsync_release(h, &view);
+  OK(h, mmapsync_verify(h));
+
+  memset(bytes, 'q', sizeof(bytes));
+  filePut("_data_1", bytes, sizeof(bytes));
+  state[0] = versionMake(1, sizeof(bytes), 7);
+  filePoke("_state", 0, state, 8);
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.size == 128 && memcmp(view.data, bytes, 128) == 0 && view.switched);
+  mmapsync_release(h, &view);
+  OK(h, mmapsync_read(h, &view));
+  CHECK(!view.switched);
+  mmapsync_release(h, &view);
+
+  OK(h, mmapsync_write(h, "zz", 2, &done));
+  CHECK(done.sequence == 1 && versionIndex(done.version) == 0);
+  OK(h, mmapsync_write(h, bytes, 128, &done));
+  CHECK(done.sequence == 2 && versionIndex(done.version) == 1);
+  HOLDS(
+      h,
+      "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
+      "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq");
+
+  /* It publishes over ours: our trailer still stands behind the bytes, but is not of this word. */
+  state[0] = versionMake(1, 128, 9);
+  filePoke("_state", 0, state, 8);
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.sequence == 0 && view.switched && view.kind == MMAPSYNC_KIND_RAW);
+  mmapsync_release(h, &view);
+  OK(h, mmapsync_write(h, "ours", 4, &done));
+  CHECK(done.sequence == 3);
+  HOLDS(h, "ours");
+  mmapsync_close(h);
+}
+
+/* ---- a damaged channel ------------------------------------------------------------------------ */
+
+/* The active data file is gone, or too short: readers say so; the next publish mends it. */
+static void caseDataLost(void) {
+  mmapsync *writer = channelOpen(), *reader;
+  mmapsync_result done;
+  mmapsync_view view;
+  char bytes[1000];
+
+  memset(bytes, 'x', sizeof(bytes));
+  OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), NULL));
+  fileRemove("_data_0");
+  reader = channelOpen();
+  FAILS(reader, mmapsync_read(reader, &view), MMAPSYNC_CANTOPEN,
+        "\"%s_data_0\": missing, but the state says it is in use", checkPath);
+  COUNTS(reader, 0, 0);
+  OK(reader, mmapsync_write(reader, "mended", 6, NULL));
+  HOLDS(reader, "mended");
+  mmapsync_close(reader);
+
+  /* A writer that still had the removed file open makes it anew. */
+  OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), &done));
+  CHECK(versionIndex(done.version) == 0 && fileSize("_data_0") >= 1000);
+  reader = channelOpen();
+  OK(reader, mmapsync_verify(reader));
+  mmapsync_close(reader);
+
+  CHECK(truncate(fileName("_data_0"), 999) == 0);
+  reader = channelOpen();
+  FAILS(reader, mmapsync_read(reader, &view), MMAPSYNC_CORRUPT,
+        "\"%s_data_0\": expected at least 1000 bytes, found 999", checkPath);
+  COUNTS(reader, 0, 0);
+  CHECK(truncate(fileName("_data_0"), 1000) == 0); /* whole but for its last byte and the trailer */
+  OK(reader, mmapsync_read(reader, &view));
+  CHECK(view.sequence == 0 && view.size == 1000);
+  mmapsync_release(reader, &view);
+  OK(writer, mmapsync_write(writer, "mended", 6, NULL));
+  HOLDS(reader, "mended");
+  OK(reader, mmapsync_verify(reader));
+  mmapsync_close(reader);
+  mmapsync_close(writer);
+}
+
+/* A channel that is removed under open handles and made anew. */
+static void caseRemade(void) {
+  mmapsync *a = channelOpen(), *b = channelOpen(), *reader = channelOpen();
+  mmapsync_result done;
+  mmapsync_view old;
+
+  WRITE(a, "one");
+  WRITE(b, "two");
+  OK(reader, mmapsync_read(reader, &old));
+  channelRemove();
+  SHOWS(&old, "two"); /* a mapping outlives its name */
+  OK(b, mmapsync_write(b, "three", 5, &done));
+  CHECK(done.sequence == 3); /* this handle has published number 2 */
+  OK(a, mmapsync_write(a, "four", 4, &done));
+  CHECK(done.sequence == 4);
+  HOLDS(a, "four");
+  HOLDS(b, "four");
+  mmapsync_release(reader, &old);
+  mmapsync_close(reader);
+  reader = channelOpen();
+  HOLDS(reader, "four");
+  COUNTS(reader, 0, 0);
+  mmapsync_close(reader);
+  mmapsync_close(b);
+  mmapsync_close(a);
+}
+
+/* A view of a channel that was removed leaves through the old counters, not the new ones. */
+static void caseRemadeUnderView(void) {
+  mmapsync *h = channelOpen(), *other = channelOpen();
+  mmapsync_view old, view;
+
+  WRITE(h, "one");
+  OK(h, mmapsync_read(h, &old));
+  channelRemove();
+  WRITE(h, "new one");
+  OK(other, mmapsync_read(other, &view));
+  COUNTS(other, 1, 0);
+  SHOWS(&old, "one");
+  mmapsync_release(h, &old);
+  COUNTS(other, 1, 0);
+  mmapsync_release(other, &view);
+  COUNTS(other, 0, 0);
+  HOLDS(h, "new one");
+  mmapsync_close(other);
+  mmapsync_close(h);
+}
+
+/* ---- the process and the device --------------------------------------------------------------- */
+
+/* A program without standard streams: no channel file becomes one of them. */
+static void caseStreams(void) {
+  mmapsync *h;
+  mmapsync_view view;
+  int fd, saved = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10), open_ = 0;
+
+  for (fd = 0; fd < 3; fd++) close(fd);
+  h = channelOpen();
+  WRITE(h, "one");
+  OK(h, mmapsync_read(h, &view));
+  for (fd = 0; fd < 3; fd++) open_ += fcntl(fd, F_GETFD) >= 0;
+  mmapsync_release(h, &view);
+  mmapsync_close(h);
+  for (fd = 0; fd < 3; fd++) dup2(saved, fd);
+  close(saved);
+  CHECK(open_ == 0);
+}
+
+/* Descriptors are not inherited by programs that this one starts. */
+static void caseCloexec(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_view view;
+  int fd, n = 0;
+
+  WRITE(h, "one");
+  OK(h, mmapsync_read(h, &view));
+  for (fd = 3; fd < 256; fd++) {
+    char link[64], target[PATH_MAX];
+    ssize_t length;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    length = readlink(link, target, sizeof(target) - 1);
+    if (length < 0) continue;
+    target[length] = 0;
+    if (strncmp(target, checkPath, strlen(checkPath)) != 0) continue;
+    n++;
+    CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+  }
+  CHECK(n > 0);
+  mmapsync_release(h, &view);
+  mmapsync_close(h);
+}
+
+/* The part of casePermission() that is not for root. */
+static void permissionDenied(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_view view;
+
+#define DENIED(ending) "\"%s" ending "\": permission denied", checkPath
+  if (fileSize("_state") == -1) {
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_state"));
+  } else if (fileMode("_state") == 0444) {
+    FAILS(h, mmapsync_read(h, &view), MMAPSYNC_PERM, DENIED("_state"));
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_state"));
+  } else {
+    FAILS(h, mmapsync_read(h, &view), MMAPSYNC_PERM, DENIED("_data_0"));
+    COUNTS(h, 0, 0);
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_data_0"));
+  }
+#undef DENIED
+  mmapsync_close(h);
+}
+
+/* A folder, a state file, a data file without the permission that is needed.  As nobody, if root runs
+** the test, in a folder of its own that nobody can reach. */
+static void casePermission(void) {
+  char folder[] = "/tmp/mmapsync-check-XXXXXX";
+  mmapsync *h;
+  pid_t pid;
+  int turn, status;
+
+  CHECK(mkdtemp(folder));
+  snprintf(checkPath, sizeof(checkPath), "%s/check", folder);
+  for (turn = 0; turn < 3; turn++) {
+    CHECK(chmod(folder, 0755) == 0);
+    if (turn == 1) {
+      h = channelOpen();
+      WRITE(h, "one");
+      mmapsync_close(h);
+    }
+    if (turn == 1) CHECK(chmod(fileName("_state"), 0444) == 0);
+    if (turn == 2) CHECK(chmod(fileName("_state"), 0666) == 0);
+    if (turn == 2) CHECK(chmod(fileName("_data_0"), 0200) == 0);
+    CHECK(chmod(folder, 0555) == 0);
+    pid = fork();
+    if (pid == 0) {
+      if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(65534, 65534, 65534) != 0 ||
+                             setresuid(65534, 65534, 65534) != 0)) {
+        _exit(77);
+      }
+      permissionDenied();
+      _exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) break;
+  }
+  CHECK(chmod(folder, 0755) == 0);
+  channelRemove();
+  CHECK(rmdir(folder) == 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) checkSkip("cannot become another user");
+  CHECK(status == 0);
+}
+
+/* Files may not grow past a limit: an error, with the snapshot as it was. */
+static void caseFileLimit(void) {
+  struct rlimit limit = {1 << 20, 1 << 20};
+  mmapsync *h = channelOpen();
+  char *bytes = calloc(1, 2 << 20);
+
+  WRITE(h, "small");
+  signal(SIGXFSZ, SIG_IGN);
+  CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  FAILS(h, mmapsync_write(h, bytes, 2 << 20, NULL), MMAPSYNC_TOOBIG,
+        "\"%s_data_1\": over the largest size of a file", checkPath);
+  HOLDS(h, "small");
+  OK(h, mmapsync_write(h, bytes, 1 << 19, NULL));
+  OK(h, mmapsync_verify(h));
+  free(bytes);
+  mmapsync_close(h);
+}
+
+/* Uses up a file system, and gives it back. */
+static void deviceFill(const char *folder, int fill) {
+  static char block[4096];
+  char name[PATH_MAX + 8];
+  int fd;
+  snprintf(name, sizeof(name), "%s/filler", folder);
+  if (!fill) {
+    CHECK(unlink(name) == 0);
+    return;
+  }
+  fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  CHECK(fd >= 0);
+  while (write(fd, block, sizeof(block)) == (ssize_t)sizeof(block)) {
+  }
+  close(fd);
+}
+
+/* A full device is met before anything has changed, and not as a signal in the middle of a store. */
+static void caseFullDevice(void) {
+  mmapsync *h = channelOpen();
+  size_t large = 3 << 20, half = 400000, more = 900000;
+  char *bytes = calloc(1, large);
+  void *data;
+  mmapsync_view view;
+
+  if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", checkFolder, "tmpfs", 0, "size=1m") != 0) {
+    checkSkip("no right to mount a small file system");
+  }
+  /* With no room at all, not even the state. */
+  deviceFill(checkFolder, 1);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_FULL, "\"%s_state\": no room for 16 bytes",
+        checkPath);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  deviceFill(checkFolder, 0);
+
+#define NO_ROOM(file, n) "\"%s" file "\": no room for %zu bytes", checkPath, (n)
+  FAILS(h, mmapsync_write(h, bytes, large, NULL), MMAPSYNC_FULL, NO_ROOM("_data_0", large));
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  OK(h, mmapsync_write(h, bytes, half, NULL));
+  FAILS(h, mmapsync_write(h, bytes, more, NULL), MMAPSYNC_FULL, NO_ROOM("_data_1", more));
+  CHECK(fileSize("_data_1") <= 0);
+  OK(h, mmapsync_verify(h));
+
+  /* Growing fails, and leaves the write open as it was. */
+  OK(h, mmapsync_write_begin(h, 1000, &data));
+  memset(data, 'a', 1000);
+  FAILS(h, mmapsync_write_grow(h, more, &data), MMAPSYNC_FULL, NO_ROOM("_data_1", more));
+  memset(data, 'b', 1000);
+  OK(h, mmapsync_write_commit(h, 1000, MMAPSYNC_KIND_RAW, NULL));
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.size == 1000 && ((const char *)view.data)[999] == 'b');
+  mmapsync_release(h, &view);
+
+  /* A file that is long, but all hole, promises nothing. */
+  fileRemove("_data_0");
+  filePut("_data_0", "", 0);
+  CHECK(truncate(fileName("_data_0"), (off_t)large) == 0);
+  FAILS(h, mmapsync_write(h, bytes, large, NULL), MMAPSYNC_FULL, NO_ROOM("_data_0", large));
+  OK(h, mmapsync_verify(h));
+#undef NO_ROOM
+  free(bytes);
+  mmapsync_close(h);
+}
+
+static const CheckCase cases[] = {
+    {"modes", caseModes},
+    {"reused", caseReused},
+    {"paths", casePaths},
+    {"deep_folder", caseDeepFolder},
+    {"relative", caseRelative},
+    {"folder_link", caseFolderLink},
+    {"folder_gone", caseFolderGone},
+    {"not_opened", caseNotOpened},
+    {"state_size", caseStateSize},
+    {"not_regular", caseNotRegular},
+    {"state_foreign", caseStateForeign},
+    {"foreign_writer", caseForeignWriter},
+    {"data_lost", caseDataLost},
+    {"remade", caseRemade},
+    {"remade_under_view", caseRemadeUnderView},
+    {"streams", caseStreams},
+    {"cloexec", caseCloexec},
+    {"permission", casePermission},
+    {"file_limit", caseFileLimit},
+    {"full_device", caseFullDevice},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
