@@ -31,7 +31,7 @@ VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mma
 
 # Debian packages: what building takes; what tests and demo take beside it; what lint takes.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
-  binutils unicode-data util-linux
+  binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))

@@ -110,7 +110,9 @@ static void tableFree(BuildTable *t) {
 /* Why a definition cannot be built, or NULL. */
 static const char *definitionFault(const mmapsync_table_def *def) {
   int i, p, ordered = 0;
+  if (def->name == NULL) return "it has no name";
   if (def->ncolumns < 1) return "it has no columns";
+  if (def->nkeys < 0) return "it has fewer than no keys";
   if (def->rowid < -1 || def->rowid >= def->ncolumns) return "its rowid is not one of its columns";
   for (i = 0; i < def->ncolumns; i++) {
     if (def->columns[i].name == NULL) return "a column has no name";
@@ -235,7 +237,7 @@ int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
   uint32_t i;
   int rc = tableEnd(b);
   if (rc != MMAPSYNC_OK) return rc;
-  if (zFault) return tableFail(b, MMAPSYNC_MISUSE, def->name, zFault);
+  if (zFault) return tableFail(b, MMAPSYNC_MISUSE, def->name ? def->name : "", zFault);
   if (def->ncolumns > IMAGE_MAX_COLS) {
     return tableFail(b, MMAPSYNC_TOOBIG, def->name, "more than 32767 columns");
   }
@@ -282,7 +284,8 @@ static StageColumn *stageNext(mmapsync_builder *b, uint32_t type) {
   StageColumn *s;
   if (b->rc != MMAPSYNC_OK) return NULL;
   if (b->open == NULL || b->column >= b->open->dir.ncolumns) {
-    buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a value too many", mmapsync_path(b->h));
+    buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a value %s", mmapsync_path(b->h),
+              b->open ? "too many" : "before any table");
     return NULL;
   }
   s = &b->stage[b->column++];
@@ -367,9 +370,12 @@ int mmapsync_build_blob(mmapsync_builder *b, const void *bytes, size_t n) {
 int mmapsync_build_row(mmapsync_builder *b) {
   BuildTable *t = b->open;
   if (b->rc != MMAPSYNC_OK) return b->rc;
-  if (t == NULL || b->column != t->dir.ncolumns) {
+  if (t == NULL) {
+    return buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a row before any table", mmapsync_path(b->h));
+  }
+  if (b->column != t->dir.ncolumns) {
     return buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a row with %u values: expected %u",
-                     mmapsync_path(b->h), b->column, t ? t->dir.ncolumns : 0);
+                     mmapsync_path(b->h), b->column, t->dir.ncolumns);
   }
   if (t->dir.rows == IMAGE_MAX_ROWS) {
     return tableFail(b, MMAPSYNC_TOOBIG, buildTableName(b, t), "more than 4294967294 rows");
@@ -446,7 +452,8 @@ static void dirPutTable(mmapsync_builder *b, uint64_t dir, uint32_t i, uint64_t 
 }
 
 static int directoryWrite(mmapsync_builder *b, uint64_t *rows) {
-  ImageHeader hdr = {.byteorder = IMAGE_BYTEORDER, .format = IMAGE_FORMAT, .ntables = b->ntables};
+  ImageHeader hdr = {
+      .byteorder = IMAGE_BYTEORDER, .format = MMAPSYNC_FORMAT, .ntables = b->ntables};
   uint64_t bytes = b->ntables * sizeof(DirTable) + b->strings_bytes, to;
   uint32_t i, j;
   for (i = 0; i < b->ntables; i++) {

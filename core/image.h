@@ -60,7 +60,6 @@
 #include "mmapsync.h"
 
 #define IMAGE_MAGIC     "mmsimage"
-#define IMAGE_FORMAT    1
 #define IMAGE_BYTEORDER UINT32_C(0x01020304)
 #define IMAGE_ALIGN     64
 #define IMAGE_MAX_ROWS  (UINT32_MAX - 1) /* row numbers are u32, and one is kept free */
@@ -70,7 +69,7 @@
 typedef struct ImageHeader {
   char magic[8];      /*  0 IMAGE_MAGIC */
   uint32_t byteorder; /*  8 IMAGE_BYTEORDER as the publisher's machine stores it */
-  uint32_t format;    /* 12 IMAGE_FORMAT; a reader refuses a larger one */
+  uint32_t format;    /* 12 MMAPSYNC_FORMAT; a reader refuses a larger one */
   uint32_t required;  /* 16 features a reader must know to read this; none yet */
   uint32_t ntables;   /* 20 */
   uint64_t bytes;     /* 24 the payload's size */

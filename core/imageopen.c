@@ -99,6 +99,8 @@ void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload) {
 /* Whether a chunk of n rows has every buffer its encoding reads. */
 static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
   int w = c->width;
+  /* Those it does not read, too: a pointer to outside the payload is not even made. */
+  if (c->data > d->size || c->aux > d->size || c->heap > d->size) return 0;
   if (c->null_bits && !bufferOk(d, c->null_bits, (n + 7) / 8)) return 0;
   switch (c->encoding) {
   case CHUNK_NULLS: return 1;
@@ -218,7 +220,7 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
     return damaged(d, "a key's buffer lies outside the payload");
   }
   out->order = dk.order ? (const uint32_t *)(const void *)(d->payload + dk.order) : NULL;
-  out->search = d->payload + dk.search;
+  out->search = dk.search_kind >= SEARCH_RANK ? d->payload + dk.search : NULL;
   out->nsearch = dk.search_bytes / 64;
   out->base = dk.base;
   out->search_kind = (int)dk.search_kind;
@@ -284,12 +286,12 @@ static int headerDecode(Decoder *d) {
                        "\"%s\": table image of the other byte order: publish it on this machine",
                        mmapsync_path(d->h));
   }
-  if (p->format != IMAGE_FORMAT || p->required != 0) {
+  if (p->format != MMAPSYNC_FORMAT || p->required != 0) {
     return handleError(d->h, MMAPSYNC_CORRUPT,
                        "\"%s\": table image of format %u with features %u: this library reads "
                        "format %d: upgrade it",
                        mmapsync_path(d->h), (unsigned)p->format, (unsigned)p->required,
-                       IMAGE_FORMAT);
+                       MMAPSYNC_FORMAT);
   }
   if (p->bytes != d->size) return damaged(d, "its length is not the payload's");
   if (!bufferOk(d, p->dir, p->dir_bytes) || p->strings > p->dir_bytes ||

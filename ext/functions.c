@@ -23,9 +23,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* The format of table images, as core/image.h numbers it. */
-#define INFO_FORMAT 1
-
 /* ---- shared by all scalar functions ------------------------------------------------------------- */
 
 int functionAdd(sqlite3 *db, Registry *p, const char *zName, int nArg, int flags,
@@ -451,7 +448,7 @@ static void infoFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   sqlite3_str_appendall(pStr, ",\"build\":");
   functionJson(pStr, INFO_COMPILER);
   sqlite3_str_appendf(pStr, ",\"format\":%d,\"features\":[\"tables\",\"raw\",\"counters\",\"%s\"]}",
-                      INFO_FORMAT, INFO_LINK);
+                      MMAPSYNC_FORMAT, INFO_LINK);
   z = sqlite3_str_finish(pStr);
   if (z == NULL) {
     sqlite3_result_error_nomem(pCtx);

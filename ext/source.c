@@ -116,9 +116,7 @@ static char *sourcePrint(SourceWork *p, const char *zFormat, ...) {
   return zCopy;
 }
 
-/*
-** Room for element n of an array that has n, which may move.  NULL: out of memory.
-*/
+/* Room for element n of an array that has n, which may move.  NULL: out of memory. */
 static void *sourceRoom(SourceWork *p, void *aOld, int n, size_t size) {
   void *aNew;
   if (n > 0 && (n & (n - 1)) != 0) return aOld; /* it grows when n is 0 or a power of two */
@@ -192,9 +190,7 @@ static const char *columnText(sqlite3_stmt *pStmt, int i) {
   return z == NULL ? "" : z;
 }
 
-/*
-** `"schema".` in front of a name, or nothing.
-*/
+/* `"schema".` in front of a name, or nothing. */
 static char *sourcePrefix(SourceWork *p, const char *zSchema) {
   return zSchema == NULL ? sourcePrint(p, "%s", "") : sourcePrint(p, "\"%w\".", zSchema);
 }
@@ -225,9 +221,7 @@ static int expected(SourceWork *p, const char *zWhat, const char *z) {
                      zWhat, n, z, z[n] == '\0' ? "" : "...");
 }
 
-/*
-** Reads a name at *pz into *pzName and steps over it.
-*/
+/* Reads a name at *pz into *pzName and steps over it. */
 static int readName(SourceWork *p, const char **pz, const char *zWhat, char **pzName) {
   const char *z = skipSpace(*pz);
   char cEnd = z[0] == '[' ? ']' : z[0];

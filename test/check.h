@@ -41,6 +41,7 @@ typedef struct CheckCase {
 static char checkFolder[PATH_MAX]; /* absolute, without symbolic links */
 static char checkPath[PATH_MAX];   /* of the scratch channel */
 static const char *checkName;      /* of the case */
+static char checkAbout[128];       /* which of many things a case is trying, if it says */
 
 /* ---- the end of a case ------------------------------------------------------------------------ */
 
@@ -49,7 +50,7 @@ enum { CHECK_OK = 0, CHECK_FAILED = 40, CHECK_SKIPPED = 41 };
 static inline void checkFail(int line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline void checkFail(int line, const char *fmt, ...) {
   va_list args;
-  printf("not ok %s: line %d: ", checkName, line);
+  printf("not ok %s: line %d: %s%s", checkName, line, checkAbout, checkAbout[0] ? ": " : "");
   va_start(args, fmt);
   vprintf(fmt, args);
   va_end(args);
@@ -138,6 +139,15 @@ static inline void filePoke(const char *ending, off_t at, const void *bytes, siz
   int fd = open(fileName(ending), O_RDWR);
   CHECK(fd >= 0 && pwrite(fd, bytes, n, at) == (ssize_t)n);
   close(fd);
+}
+
+/* Reads up to n bytes of a file; how many there were. */
+static inline size_t fileGet(const char *ending, void *bytes, size_t n) {
+  int fd = open(fileName(ending), O_RDONLY);
+  ssize_t got = fd < 0 ? -1 : read(fd, bytes, n);
+  CHECK(got >= 0);
+  close(fd);
+  return (size_t)got;
 }
 
 /* Bytes of a file, or -1 if it is not there; its permissions. */

@@ -215,7 +215,6 @@ static void caseStateSize(void) {
   mmapsync_view view;
   char found[20];
   size_t i;
-  FILE *f;
 
   for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
     h = channelOpen();
@@ -224,9 +223,7 @@ static void caseStateSize(void) {
     FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT, WRONG);
     FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, WRONG);
 #undef WRONG
-    f = fopen(fileName("_state"), "rb");
-    CHECK(f && fread(found, 1, sizeof(found), f) == wrong[i]);
-    fclose(f);
+    CHECK(fileGet("_state", found, sizeof(found)) == wrong[i]);
     CHECK(memcmp(found, bytes, wrong[i]) == 0);
     CHECK(fileSize("_data_0") == -1);
     mmapsync_close(h);

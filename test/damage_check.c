@@ -1,0 +1,470 @@
+#define _GNU_SOURCE
+/*
+** damage_check.c - table images that lie: no bytes make a reader read outside of them, or crash.
+**
+** A small image that has every encoding and every search structure is damaged in each way that can be
+** gone through: every byte, every 8-byte number of header and directory, every length.  What was done
+** to it is published as an image, opened, and everything in it is asked for.  All answers must be OK or
+** CORRUPT (or NOTFOUND, of a lookup).  Each is asked for twice: in the mapping, and in a copy on the
+** heap of exactly the payload's size, where the address sanitizer sees the first byte read too far.
+**
+** Then the sentences: one for each thing that imageopen.c looks at.
+*/
+#include "check_image.h"
+
+#include <stddef.h>
+
+#include "image.h"
+
+/* ---- a small image of everything -------------------------------------------------------------- */
+
+#define ROWS 40
+
+static uint8_t *good; /* its bytes */
+static size_t goodSize;
+
+/* Publishes it, and keeps its bytes in `good`. */
+static void goodBuild(mmapsync *h) {
+  static const mmapsync_column_def cols[] = {
+      {.name = "id"},   {.name = "gaps"},    {.name = "name", .type = "TEXT"},
+      {.name = "kind"}, {.name = "price"},   {.name = "bytes"},
+      {.name = "any"},  {.name = "nothing"}, {.name = "wide"},
+      {.name = "const"}};
+  static const mmapsync_part_def parts[] = {{.column = 0},
+                                            {.column = 1},
+                                            {.column = 2, .collation = MMAPSYNC_NOCASE},
+                                            {.column = 3, .desc = 1},
+                                            {.column = 6}};
+  static const mmapsync_key_def keys[] = {
+      {.name = "direct",
+       .flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_ORDERED | MMAPSYNC_KEY_ROWID,
+       .parts = &parts[0],
+       .nparts = 1},
+      {.name = "hash", .flags = MMAPSYNC_KEY_UNIQUE, .parts = &parts[2], .nparts = 2},
+      {.name = "sorted", .parts = &parts[3], .nparts = 2}};
+  static const mmapsync_key_def rank = {.name = "rank",
+                                        .flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_ORDERED,
+                                        .parts = &parts[1],
+                                        .nparts = 1};
+  mmapsync_table_def first = {
+      .name = "first", .columns = cols, .ncolumns = 10, .keys = keys, .nkeys = 3, .rowid = 0};
+  mmapsync_table_def second = {
+      .name = "second", .columns = cols, .ncolumns = 2, .keys = &rank, .nkeys = 1, .rowid = -1};
+  mmapsync_builder *b;
+  mmapsync_view view;
+  char name[16];
+  int i;
+
+  OK(h, mmapsync_build_begin(h, &b));
+  mmapsync_build_table(b, &first);
+  for (i = 0; i < ROWS; i++) {
+    snprintf(name, sizeof(name), "name %d", i * 7 % ROWS);
+    mmapsync_build_int(b, i + 5);
+    mmapsync_build_int(b, i * 3);
+    mmapsync_build_text(b, name, strlen(name));
+    mmapsync_build_text(b, i % 3 ? "odd" : "even", i % 3 ? 3 : 4);
+    mmapsync_build_real(b, i / 4.0);
+    mmapsync_build_blob(b, name, (size_t)i % 5);
+    if (i % 4 == 0) mmapsync_build_null(b);
+    if (i % 4 == 1) mmapsync_build_int(b, i);
+    if (i % 4 == 2) mmapsync_build_text(b, name, strlen(name));
+    if (i % 4 == 3) mmapsync_build_real(b, i);
+    mmapsync_build_null(b);
+    if (i % 2)
+      mmapsync_build_int(b, INT64_MAX - i);
+    else
+      mmapsync_build_null(b);
+    mmapsync_build_real(b, 0.5);
+    mmapsync_build_row(b);
+  }
+  mmapsync_build_table(b, &second);
+  for (i = 0; i < ROWS; i++) {
+    mmapsync_build_null(b);
+    mmapsync_build_int(b, i * 3);
+    mmapsync_build_row(b);
+  }
+  OK(h, mmapsync_build_commit(b, NULL));
+  OK(h, mmapsync_read(h, &view));
+  goodSize = view.size;
+  good = malloc(goodSize);
+  memcpy(good, view.data, goodSize);
+  mmapsync_release(h, &view);
+}
+
+static ImageHeader goodHeader(void) {
+  ImageHeader hdr;
+  memcpy(&hdr, good, sizeof(hdr));
+  return hdr;
+}
+
+/* ---- asking for everything -------------------------------------------------------------------- */
+
+static uint64_t readSum; /* of what was read, so that it is read */
+
+static void readBytes(const void *p, size_t n) {
+  const uint8_t *z = p;
+  while (n--) readSum += *z++;
+}
+
+static void onlyCorrupt(int rc) {
+  if (rc != MMAPSYNC_OK && rc != MMAPSYNC_CORRUPT)
+    checkFail(__LINE__, "%s: code %d", checkAbout, rc);
+}
+
+/* The row's values; in *key those of the key's columns, if there are at most 4. */
+static void readRow(const mmapsync_table *t, uint64_t row) {
+  mmapsync_value v;
+  int c, rc;
+  for (c = 0; c < mmapsync_table_about(t)->ncolumns; c++) {
+    rc = mmapsync_get(t, row, c, &v);
+    onlyCorrupt(rc);
+    if (rc != MMAPSYNC_OK) continue;
+    CHECK(v.type <= MMAPSYNC_BLOB);
+    if (v.type >= MMAPSYNC_TEXT) readBytes(v.u.p, v.n);
+  }
+}
+
+/* Looks up the key of a row, and integers about the ends of it. */
+static void readKey(const mmapsync_table *t, int k, uint64_t row) {
+  const mmapsync_key_info *key = mmapsync_key_about(t, k);
+  mmapsync_value v[4];
+  uint64_t lo, hi, found;
+  int p, n, rc;
+
+  if (key->nparts > 4) return;
+  for (p = 0; p < key->nparts; p++) {
+    if (mmapsync_get(t, row, key->parts[p].column, &v[p]) != MMAPSYNC_OK) return;
+  }
+  for (n = 0; n <= key->nparts; n++) {
+    rc = mmapsync_find_all(t, k, v, n, &lo, &hi);
+    onlyCorrupt(rc);
+    if (rc != MMAPSYNC_OK) continue;
+    CHECK(lo <= hi && hi <= mmapsync_table_about(t)->rows);
+    if (lo < hi) onlyCorrupt(mmapsync_key_row(t, k, lo, &found));
+  }
+  if (!(key->flags & MMAPSYNC_KEY_UNIQUE)) return;
+  for (n = 0; n < 6; n++) {
+    static const int64_t edges[] = {0, -1, 4, 44, 45, INT64_MIN};
+    if (n > 0) v[0] = integer(edges[n]);
+    rc = mmapsync_find(t, k, v, key->nparts, &found);
+    if (rc != MMAPSYNC_NOTFOUND) onlyCorrupt(rc);
+    if (rc == MMAPSYNC_OK) CHECK(found < mmapsync_table_about(t)->rows);
+  }
+}
+
+static void readTable(const mmapsync_table *t) {
+  const mmapsync_table_info *about = mmapsync_table_about(t);
+  uint64_t row, i;
+  int c, k;
+
+  readBytes(about->name, strlen(about->name));
+  for (c = 0; c < about->ncolumns; c++) {
+    const mmapsync_column_info *column = mmapsync_column_about(t, c);
+    readBytes(column->name, strlen(column->name));
+    readBytes(column->type, strlen(column->type));
+    readBytes(column->collation, strlen(column->collation));
+    readBytes(column->encoding, strlen(column->encoding));
+  }
+  (void)mmapsync_column_find(t, "no such column");
+  for (row = 0; row < about->rows && row < 2 * ROWS; row++) readRow(t, row);
+  if (about->rows > row) readRow(t, about->rows - 1); /* its rows may be billions */
+  for (k = 0; k < about->nkeys; k++) {
+    const mmapsync_key_info *key = mmapsync_key_about(t, k);
+    readBytes(key->name, strlen(key->name));
+    readBytes(key->search, strlen(key->search));
+    for (i = 0; i < about->rows && i < 2 * ROWS; i++) {
+      onlyCorrupt(mmapsync_key_row(t, k, i, &row));
+      if (i % 8 == 0) readKey(t, k, i);
+    }
+    if (about->rows > i) readKey(t, k, about->rows - 1);
+  }
+}
+
+/* Opens an image and reads all of it.  The code of the opening. */
+static int readImage(mmapsync *h, const mmapsync_view *view) {
+  mmapsync_image *image;
+  int i, rc = mmapsync_image_open(h, view, &image);
+  onlyCorrupt(rc);
+  if (rc != MMAPSYNC_OK) {
+    CHECK(!image && strstr(mmapsync_errmsg(h), checkPath));
+    return rc;
+  }
+  (void)mmapsync_table_find(image, "no such table");
+  for (i = 0; i < mmapsync_table_count(image); i++) readTable(mmapsync_table_at(image, i));
+  mmapsync_image_close(image);
+  return rc;
+}
+
+/* Publishes bytes as an image, and reads them: where they are mapped, and in a copy of exact size. */
+static int tryImage(mmapsync *h, const uint8_t *bytes, size_t n) {
+  mmapsync_view view, copy;
+  void *data, *exact = NULL;
+  int rc;
+
+  OK(h, mmapsync_write_begin(h, n, &data));
+  memcpy(data, bytes, n);
+  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  rc = readImage(h, &view);
+  if (posix_memalign(&exact, 64, n ? n : 1) == 0) {
+    memcpy(exact, bytes, n);
+    copy = view;
+    copy.data = exact;
+    CHECK(readImage(h, &copy) == rc);
+    free(exact);
+  }
+  mmapsync_release(h, &view);
+  return rc;
+}
+
+/* ---- sweeps ----------------------------------------------------------------------------------- */
+
+/* Each byte, turned over in several ways. */
+static void caseBytes(void) {
+  static const uint8_t masks[] = {0x01, 0x80, 0xff};
+  mmapsync *h = channelOpen();
+  size_t i, m;
+
+  goodBuild(h);
+  CHECK(tryImage(h, good, goodSize) == MMAPSYNC_OK);
+  for (i = 0; i < goodSize; i++) {
+    for (m = 0; m < sizeof(masks); m++) {
+      snprintf(checkAbout, sizeof(checkAbout), "byte %zu of %zu, mask %02x", i, goodSize, masks[m]);
+      good[i] ^= masks[m];
+      tryImage(h, good, goodSize);
+      good[i] ^= masks[m];
+    }
+  }
+  free(good);
+  mmapsync_close(h);
+}
+
+/* Each number of header and directory, set to those that are worth trying. */
+static void caseNumbers(void) {
+  mmapsync *h = channelOpen();
+  ImageHeader hdr;
+  uint64_t tries[12], was;
+  size_t at, i;
+
+  goodBuild(h);
+  hdr = goodHeader();
+  CHECK(hdr.dir % 8 == 0);
+  memcpy(tries,
+         (uint64_t[12]){0, 1, 64, hdr.dir, hdr.dir_bytes, hdr.strings, goodSize,
+                        goodSize & ~UINT64_C(63), UINT32_MAX, INT64_MAX, UINT64_C(1) << 63,
+                        UINT64_MAX & ~UINT64_C(63)},
+         sizeof(tries));
+  for (at = 0; at + 8 <= goodSize; at = at + 8 == sizeof(hdr) ? hdr.dir : at + 8) {
+    memcpy(&was, good + at, 8);
+    for (i = 0; i < 3 * sizeof(tries) / 8; i++) {
+      uint64_t x = tries[i % 12];
+      /* All 64 bits; the low 32; the high 32. */
+      if (i / 12 == 1) x = (was & ~(uint64_t)UINT32_MAX) | (uint32_t)x;
+      if (i / 12 == 2) x = (was & UINT32_MAX) | x << 32;
+      snprintf(checkAbout, sizeof(checkAbout), "number at %zu of %zu: %016llx", at, goodSize,
+               (unsigned long long)x);
+      memcpy(good + at, &x, 8);
+      tryImage(h, good, goodSize);
+    }
+    memcpy(good + at, &was, 8);
+  }
+  free(good);
+  mmapsync_close(h);
+}
+
+/* Each shorter length: refused, and safe even if the header says that length. */
+static void caseLengths(void) {
+  mmapsync *h = channelOpen();
+  uint64_t n;
+
+  goodBuild(h);
+  for (n = 0; n < goodSize; n++) {
+    snprintf(checkAbout, sizeof(checkAbout), "%zu of %zu bytes", (size_t)n, goodSize);
+    CHECK(tryImage(h, good, n) == MMAPSYNC_CORRUPT);
+    if (n < sizeof(ImageHeader)) continue;
+    memcpy(good + offsetof(ImageHeader, bytes), &n, 8);
+    tryImage(h, good, n);
+    memcpy(good + offsetof(ImageHeader, bytes), &(uint64_t){goodSize}, 8);
+  }
+  free(good);
+  mmapsync_close(h);
+}
+
+/* Several bytes at once, and bytes of anything at all behind a good header. */
+static void caseNoise(void) {
+  mmapsync *h = channelOpen();
+  uint64_t x = 88172645463325252u;
+  uint8_t *bytes;
+  int round, i, n;
+
+  goodBuild(h);
+  bytes = malloc(goodSize);
+  for (round = 0; round < 5000; round++) {
+    snprintf(checkAbout, sizeof(checkAbout), "round %d", round);
+    memcpy(bytes, good, goodSize);
+    n = round % 10 ? 1 + round % 7 : (int)goodSize;
+    for (i = 0; i < n; i++) {
+      size_t at;
+      x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+      at = sizeof(ImageHeader) + (size_t)(x >> 8) % (goodSize - sizeof(ImageHeader));
+      bytes[at] = (uint8_t)x;
+    }
+    tryImage(h, bytes, goodSize);
+  }
+  free(bytes);
+  free(good);
+  mmapsync_close(h);
+}
+
+/* ---- sentences -------------------------------------------------------------------------------- */
+
+/* Publishes the good image with n bytes at `at` replaced, and expects this sentence. */
+static void refused(int line, mmapsync *h, uint64_t at, const void *bytes, size_t n,
+                    const char *sentence) {
+  mmapsync_view view;
+  mmapsync_image *image;
+  void *data;
+
+  OK(h, mmapsync_write_begin(h, goodSize, &data));
+  memcpy(data, good, goodSize);
+  memcpy((uint8_t *)data + at, bytes, n);
+  OK(h, mmapsync_write_commit(h, goodSize, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  checkSentence(line, h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT, "\"%s\": %s",
+                checkPath, sentence);
+  CHECK(!image);
+  mmapsync_release(h, &view);
+}
+
+/* One field of a record, at its offset in the payload. */
+#define REFUSED(at, record, field, value, sentence)                                                \
+  do {                                                                                             \
+    record r_;                                                                                     \
+    memset(&r_, 0, sizeof(r_));                                                                    \
+    r_.field = (value);                                                                            \
+    refused(__LINE__, h, (at) + offsetof(record, field), &r_.field, sizeof(r_.field), sentence);   \
+  } while (0)
+
+static void caseHeaderSentences(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_view view;
+  mmapsync_image *image;
+  ImageHeader hdr;
+  void *data;
+
+  WRITE(h, "raw bytes");
+  OK(h, mmapsync_read(h, &view));
+  FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_MISUSE,
+        "\"%s\": holds raw bytes, not tables", checkPath);
+  CHECK(!image);
+  mmapsync_release(h, &view);
+
+  OK(h, mmapsync_write_begin(h, 10, &data));
+  memset(data, 0, 10);
+  OK(h, mmapsync_write_commit(h, 10, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
+        "\"%s\": damaged table image: shorter than its header", checkPath);
+  mmapsync_release(h, &view);
+
+  goodBuild(h);
+  hdr = goodHeader();
+#define DAMAGED "damaged table image: "
+  REFUSED(0, ImageHeader, magic[0], 'M', DAMAGED "no magic");
+  REFUSED(0, ImageHeader, byteorder, UINT32_C(0x04030201),
+          "table image of the other byte order: publish it on this machine");
+  REFUSED(0, ImageHeader, format, 2,
+          "table image of format 2 with features 0: this library reads format 1: upgrade it");
+  REFUSED(0, ImageHeader, required, 4,
+          "table image of format 1 with features 4: this library reads format 1: upgrade it");
+  REFUSED(0, ImageHeader, bytes, goodSize + 1, DAMAGED "its length is not the payload's");
+#define OUTSIDE DAMAGED "the directory lies outside the payload"
+  REFUSED(0, ImageHeader, dir, hdr.dir + 64, OUTSIDE);
+  REFUSED(0, ImageHeader, dir, hdr.dir + 1, OUTSIDE);
+  REFUSED(0, ImageHeader, dir, 0, OUTSIDE);
+  REFUSED(0, ImageHeader, dir_bytes, UINT64_MAX, OUTSIDE);
+  REFUSED(0, ImageHeader, strings, hdr.dir_bytes + 1, OUTSIDE);
+  REFUSED(0, ImageHeader, ntables, UINT32_MAX, OUTSIDE);
+#undef OUTSIDE
+  free(good);
+  mmapsync_close(h);
+}
+
+static void caseDirectorySentences(void) {
+  mmapsync *h = channelOpen();
+  ImageHeader hdr;
+  DirTable table0;
+  DirColumn column0;
+  DirKey key1;
+  uint64_t column, chunk, keys, part;
+
+  goodBuild(h);
+  hdr = goodHeader();
+  memcpy(&table0, good + hdr.dir, sizeof(table0));
+  column = hdr.dir + table0.columns;
+  memcpy(&column0, good + column, sizeof(column0));
+  chunk = hdr.dir + column0.chunks;
+  keys = hdr.dir + table0.keys;
+  memcpy(&key1, good + keys + sizeof(DirKey), sizeof(key1));
+  part = hdr.dir + key1.parts;
+
+#define OUTSIDE DAMAGED "a table's record is out of bounds"
+  REFUSED(hdr.dir, DirTable, rows, UINT32_MAX, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, chunk_shift, 32, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, ncolumns, 0, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, ncolumns, 32768, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, rowid, 10, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, rowid, -2, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, columns, hdr.strings, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, keys, UINT64_MAX, OUTSIDE);
+  REFUSED(hdr.dir, DirTable, nkeys, UINT32_MAX, OUTSIDE);
+#undef OUTSIDE
+  REFUSED(hdr.dir, DirTable, name, UINT64_MAX, DAMAGED "a table's name lies outside the directory");
+
+#define OUTSIDE DAMAGED "a column's name lies outside the directory"
+  REFUSED(column, DirColumn, name, hdr.dir_bytes - hdr.strings, OUTSIDE);
+  REFUSED(column, DirColumn, type, UINT64_MAX, OUTSIDE);
+  REFUSED(column, DirColumn, collation, UINT32_MAX, OUTSIDE);
+#undef OUTSIDE
+  REFUSED(column, DirColumn, chunks, hdr.strings,
+          DAMAGED "a column's chunks lie outside the directory");
+#define OUTSIDE DAMAGED "a column's buffer lies outside the payload"
+  REFUSED(chunk, DirChunk, encoding, 7, OUTSIDE);
+  REFUSED(chunk, DirChunk, width, 3, OUTSIDE);
+  REFUSED(chunk, DirChunk, null_bits, goodSize, OUTSIDE);
+  REFUSED(chunk, DirChunk, null_bits, 65, OUTSIDE);
+  REFUSED(chunk, DirChunk, encoding, CHUNK_TEXT, OUTSIDE);
+#undef OUTSIDE
+
+  REFUSED(keys, DirKey, nparts, 0, DAMAGED "a key's parts lie outside the directory");
+  REFUSED(keys, DirKey, parts, hdr.strings, DAMAGED "a key's parts lie outside the directory");
+  REFUSED(part, DirPart, column, 10,
+          DAMAGED "a key names a column or a collation that is not there");
+  REFUSED(part, DirPart, collation, 3,
+          DAMAGED "a key names a column or a collation that is not there");
+#define OUTSIDE DAMAGED "a key's buffer lies outside the payload"
+  REFUSED(keys, DirKey, search_kind, 4, OUTSIDE);
+  REFUSED(keys, DirKey, search_kind, SEARCH_HASH, OUTSIDE);   /* it has no buckets */
+  REFUSED(keys, DirKey, flags, MMAPSYNC_KEY_UNIQUE, OUTSIDE); /* no order, nor ordered rows */
+  REFUSED(keys + sizeof(DirKey), DirKey, order, goodSize & ~UINT64_C(63), OUTSIDE);
+  REFUSED(keys + sizeof(DirKey), DirKey, order, key1.order + 4, OUTSIDE);
+  REFUSED(keys + sizeof(DirKey), DirKey, search, UINT64_MAX & ~UINT64_C(63), OUTSIDE);
+  REFUSED(keys + sizeof(DirKey), DirKey, search_kind, SEARCH_DIRECT, OUTSIDE);
+#undef OUTSIDE
+  REFUSED(keys, DirKey, name, UINT64_MAX, DAMAGED "a key's name lies outside the directory");
+#undef DAMAGED
+  free(good);
+  mmapsync_close(h);
+}
+
+static const CheckCase cases[] = {
+    {"bytes", caseBytes},
+    {"numbers", caseNumbers},
+    {"lengths", caseLengths},
+    {"noise", caseNoise},
+    {"header_sentences", caseHeaderSentences},
+    {"directory_sentences", caseDirectorySentences},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return checkMain(argc, argv, cases); }

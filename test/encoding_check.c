@@ -1,0 +1,239 @@
+#define _GNU_SOURCE
+/*
+** encoding_check.c - how a table image stores what it is given: encodings, chunks, large values, limits.
+**
+** What is stored how can be seen from outside in mmapsync_column_info.encoding alone; what is checked
+** besides is that it comes back as it was.
+*/
+#include "check_image.h"
+
+/* The encoding of a column, for values of each kind. */
+static void caseEncodings(void) {
+  enum { N = 2000 };
+  mmapsync_value *values = calloc(N, sizeof(*values)), v;
+  static const char *const words[] = {"red", "green", "blue"};
+  static const char *const encodings[] = {"null",  "sequence", "constant", "int8",  "int16",
+                                          "int32", "int64",    "constant", "real",  "text",
+                                          "blob",  "dict8",    "dict16",   "mixed", "int8"};
+  char(*names)[12] = calloc(N, sizeof(*names));
+  mmapsync *h = channelOpen();
+  Opened o;
+  int kind, i;
+
+  for (i = 0; i < N; i++) snprintf(names[i], sizeof(names[i]), "name %d", i);
+  for (kind = 0; kind < COUNT_OF(encodings); kind++) {
+    for (i = 0; i < N; i++) {
+      switch (kind) {
+      case 0: v = null(); break;
+      case 1: v = integer(i - 10); break;
+      case 2: v = integer(42); break;
+      case 3: v = integer(1000000 + i % 256); break;
+      case 4: v = integer(-(i * 30)); break;
+      case 5: v = integer(i * INT64_C(2000000)); break;
+      case 6: v = integer(i % 2 ? INT64_MIN : INT64_MAX); break;
+      case 7: v = real(-0.0); break;
+      case 8: v = real(i / 3.0); break;
+      case 9: v = text(names[i]); break;
+      case 10: v = blob(names[i], 8); break;
+      case 11: v = text(words[i * i % 3]); break;
+      case 12: v = text(names[i % 400]); break;
+      case 13: v = i % 2 ? integer(i) : text(names[i]); break;
+      default: v = i % 2 ? null() : integer(i % 99); break;
+      }
+      values[i] = v;
+    }
+    OK(h, publishOne(h, NULL, values, N));
+    openImage(&o, h);
+    snprintf(checkAbout, sizeof(checkAbout), "kind %d is %s", kind,
+             mmapsync_column_about(o.t, 0)->encoding);
+    CHECK(strcmp(mmapsync_column_about(o.t, 0)->encoding, encodings[kind]) == 0);
+    for (i = 0; i < N; i++) {
+      CHECK(mmapsync_get(o.t, (uint64_t)i, 0, &v) == MMAPSYNC_OK && same(&v, &values[i]));
+    }
+    closeImage(&o);
+  }
+  free(names);
+  free(values);
+  mmapsync_close(h);
+}
+
+/* More rows than a chunk holds, each chunk encoded for itself; a dictionary of 16 bits. */
+static void caseChunks(void) {
+  enum { N = 203000 };
+  mmapsync *h = channelOpen();
+  mmapsync_key_def key = keyA(MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_ORDERED);
+  mmapsync_table_def def = table(3, &key, 1);
+  mmapsync_builder *b;
+  mmapsync_value v;
+  uint64_t row;
+  char word[16];
+  Opened o;
+  int i;
+
+  OK(h, mmapsync_build_begin(h, &b));
+  OK(h, mmapsync_build_table(b, &def));
+  for (i = 0; i < N; i++) {
+    snprintf(word, sizeof(word), "word %d", i % 1000);
+    mmapsync_build_int(b, i);
+    if (i < 100000)
+      mmapsync_build_real(b, i / 2.0);
+    else
+      mmapsync_build_text(b, word, strlen(word));
+    mmapsync_build_text(b, word, strlen(word));
+    OK(h, mmapsync_build_row(b));
+  }
+  OK(h, mmapsync_build_commit(b, NULL));
+  openImage(&o, h);
+  CHECK(strcmp(mmapsync_column_about(o.t, 0)->encoding, "sequence") == 0);
+  CHECK(strcmp(mmapsync_column_about(o.t, 1)->encoding, "varied") == 0);
+  CHECK(strcmp(mmapsync_column_about(o.t, 2)->encoding, "dict16") == 0);
+  for (i = 0; i < N; i++) {
+    v = integer(i);
+    CHECK(mmapsync_find(o.t, 0, &v, 1, &row) == MMAPSYNC_OK && row == (uint64_t)i);
+    CHECK(mmapsync_get(o.t, row, 0, &v) == MMAPSYNC_OK && v.u.i == i);
+    snprintf(word, sizeof(word), "word %d", i % 1000);
+    CHECK(mmapsync_get(o.t, row, 2, &v) == MMAPSYNC_OK && strcmp(v.u.p, word) == 0);
+    CHECK(mmapsync_get(o.t, row, 1, &v) == MMAPSYNC_OK);
+    if (i < 100000)
+      CHECK(v.type == MMAPSYNC_REAL && v.u.r == i / 2.0);
+    else
+      CHECK(v.type == MMAPSYNC_TEXT && strcmp(v.u.p, word) == 0);
+  }
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
+/* Large values in one chunk, more than is staged: they go to the file at once, among small ones. */
+static void caseLargeValues(void) {
+  enum { N = 40, LARGE = 1 << 20 };
+  mmapsync *h = channelOpen();
+  mmapsync_key_def key = keyA(MMAPSYNC_KEY_UNIQUE);
+  mmapsync_table_def def = table(3, &key, 1);
+  mmapsync_builder *b;
+  mmapsync_value v;
+  char *bytes = malloc(LARGE), name[20];
+  uint64_t row;
+  size_t n;
+  Opened o;
+  int i;
+
+  OK(h, mmapsync_build_begin(h, &b));
+  OK(h, mmapsync_build_table(b, &def));
+  for (i = 0; i < N; i++) {
+    n = (size_t)(LARGE - i);
+    memset(bytes, 'A' + i, n);
+    snprintf(name, sizeof(name), "name %d", i);
+    OK(h, mmapsync_build_text(b, name, strlen(name)));
+    if (i % 5 == 4) {
+      OK(h, mmapsync_build_null(b));
+    } else {
+      OK(h, mmapsync_build_text(b, bytes, n));
+    }
+    OK(h, mmapsync_build_blob(b, bytes, i % 2 ? n / 2 : 3));
+    OK(h, mmapsync_build_row(b));
+  }
+  OK(h, mmapsync_build_commit(b, NULL));
+
+  openImage(&o, h);
+  CHECK(strcmp(mmapsync_column_about(o.t, 0)->encoding, "text") == 0); /* short ones are staged */
+  CHECK(strcmp(mmapsync_column_about(o.t, 1)->encoding, "mixed") == 0);
+  CHECK(mmapsync_column_about(o.t, 1)->nulls == N / 5);
+  CHECK(strcmp(mmapsync_column_about(o.t, 2)->encoding, "mixed") == 0);
+  for (i = 0; i < N; i++) {
+    n = (size_t)(LARGE - i);
+    memset(bytes, 'A' + i, n);
+    snprintf(name, sizeof(name), "name %d", i);
+    v = text(name);
+    CHECK(mmapsync_find(o.t, 0, &v, 1, &row) == MMAPSYNC_OK && row == (uint64_t)i);
+    CHECK(mmapsync_get(o.t, row, 1, &v) == MMAPSYNC_OK);
+    if (i % 5 == 4) {
+      CHECK(v.type == MMAPSYNC_NULL);
+    } else {
+      CHECK(v.type == MMAPSYNC_TEXT && v.n == n && memcmp(v.u.p, bytes, n) == 0);
+      CHECK(((const char *)v.u.p)[n] == 0);
+    }
+    CHECK(mmapsync_get(o.t, row, 2, &v) == MMAPSYNC_OK && v.type == MMAPSYNC_BLOB);
+    CHECK(v.n == (i % 2 ? n / 2 : 3) && memcmp(v.u.p, bytes, v.n) == 0);
+  }
+  closeImage(&o);
+  OK(h, mmapsync_verify(h));
+  free(bytes);
+  mmapsync_close(h);
+}
+
+/* 2,000 columns, and the most there may be. */
+static void caseWide(void) {
+  enum { WIDE = 32768 };
+  mmapsync *h = channelOpen();
+  mmapsync_column_def *cols = calloc(WIDE, sizeof(*cols));
+  char(*names)[8] = calloc(WIDE, sizeof(*names));
+  static const int widths[] = {2000, WIDE - 1};
+  mmapsync_table_def def;
+  mmapsync_builder *b;
+  mmapsync_value v;
+  Opened o;
+  int c, w;
+
+  for (c = 0; c < WIDE; c++) {
+    snprintf(names[c], sizeof(names[c]), "c%d", c);
+    cols[c].name = names[c];
+  }
+  for (w = 0; w < 2; w++) {
+    def = table(1, NULL, 0);
+    def.columns = cols;
+    def.ncolumns = widths[w];
+    OK(h, mmapsync_build_begin(h, &b));
+    OK(h, mmapsync_build_table(b, &def));
+    for (c = 0; c < 3 * widths[w]; c++) {
+      OK(h, mmapsync_build_int(b, c));
+      if ((c + 1) % widths[w] == 0) OK(h, mmapsync_build_row(b));
+    }
+    OK(h, mmapsync_build_commit(b, NULL));
+    openImage(&o, h);
+    CHECK(mmapsync_table_about(o.t)->ncolumns == widths[w]);
+    for (c = 0; c < 3 * widths[w]; c++) {
+      CHECK(mmapsync_get(o.t, (uint64_t)(c / widths[w]), c % widths[w], &v) == MMAPSYNC_OK);
+      CHECK(v.u.i == c);
+    }
+    CHECK(mmapsync_column_find(o.t, "C1999") == 1999);
+    closeImage(&o);
+  }
+  def.ncolumns = WIDE;
+  OK(h, mmapsync_build_begin(h, &b));
+  FAILS(h, mmapsync_build_table(b, &def), MMAPSYNC_TOOBIG,
+        "\"%s\": table \"t\": more than 32767 columns", checkPath);
+  mmapsync_build_abort(b);
+  free(names);
+  free(cols);
+  mmapsync_close(h);
+}
+
+/* Equal rows give equal bytes: what lies between buffers is not left to chance. */
+static void caseSameBytes(void) {
+  mmapsync *a = channelOpen();
+  mmapsync_value v[] = {text("one"), text("two"), null(), integer(3), real(4)};
+  mmapsync_result done;
+  mmapsync_view first, second;
+  char *junk = malloc(1 << 20);
+
+  memset(junk, 0xa5, 1 << 20);
+  OK(a, mmapsync_write(a, junk, 1 << 20, NULL));
+  OK(a, mmapsync_write(a, "clean", 5, &done));
+  OK(a, publishOne(a, NULL, v, COUNT_OF(v))); /* over the junk */
+  OK(a, mmapsync_read(a, &first));
+  OK(a, publishOne(a, NULL, v, COUNT_OF(v)));
+  OK(a, mmapsync_read(a, &second));
+  CHECK(first.size == second.size && memcmp(first.data, second.data, first.size) == 0);
+  CHECK(first.hash == second.hash);
+  mmapsync_release(a, &second);
+  mmapsync_release(a, &first);
+  free(junk);
+  mmapsync_close(a);
+}
+
+static const CheckCase cases[] = {
+    {"encodings", caseEncodings}, {"chunks", caseChunks},        {"large_values", caseLargeValues},
+    {"wide", caseWide},           {"same_bytes", caseSameBytes}, {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return checkMain(argc, argv, cases); }

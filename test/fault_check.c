@@ -1,0 +1,654 @@
+#define _GNU_SOURCE
+/*
+** fault_check.c - what is left when a system call, or memory, fails.
+**
+** A scenario prepares a channel and acts on it: a first write, a write of a handle that has written
+** before, a build of tables, a read.  The sweep makes each kind of system call fail in it: the 1st call
+** of that kind, the 2nd, and so on until a run meets no fault, with each error number that the call is
+** known to give.  Every time
+**
+**     - the act gives the code that belongs to the error, or works where the call does not matter (or
+**       is tried again, if only that one call fails and not all that follow);
+**     - a reader then finds the snapshot from before, whole, or the new one if the act worked;
+**     - no reader is left counted in, no file is left longer than it was;
+**     - the same handle does the same act without a fault;
+**     - no descriptor and no mapping is left when the handles are closed.
+**
+** The same is done with malloc() and its kin, where no sanitizer has taken their place.  Standard input
+** is closed meanwhile, so that each file opened is one that must be moved out of its way (sys.c), and
+** that too can fail.
+*/
+#include "check.h"
+
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "sys.h"
+
+/* ---- faults ----------------------------------------------------------------------------------- */
+
+/* The call of one kind that fails: the nth from now, and all after it if it lasts. */
+static struct {
+  SysFunction original;
+  int error;
+  int lasts;
+  long nth;
+  long calls;
+} fault;
+
+static int faultNow(void) {
+  if (++fault.calls < fault.nth || (fault.calls > fault.nth && !fault.lasts)) return 0;
+  errno = fault.error;
+  return 1;
+}
+
+static int faultOpen(const char *name, int flags, mode_t mode) {
+  return faultNow() ? -1 : ((int (*)(const char *, int, mode_t))fault.original)(name, flags, mode);
+}
+
+/* A close or an munmap that says it failed has done its work all the same. */
+static int faultClose(int fd) {
+  int rc = ((int (*)(int))fault.original)(fd);
+  return faultNow() ? -1 : rc;
+}
+static int faultUnmap(void *p, size_t n) {
+  int rc = ((int (*)(void *, size_t))fault.original)(p, n);
+  return faultNow() ? -1 : rc;
+}
+
+static int faultFstat(int fd, struct stat *out) {
+  return faultNow() ? -1 : ((int (*)(int, struct stat *))fault.original)(fd, out);
+}
+
+static int faultStat(const char *name, struct stat *out) {
+  return faultNow() ? -1 : ((int (*)(const char *, struct stat *))fault.original)(name, out);
+}
+
+static int faultTruncate(int fd, off_t length) {
+  return faultNow() ? -1 : ((int (*)(int, off_t))fault.original)(fd, length);
+}
+
+/* Gets hold of a part, as some file systems do before they find that the rest is not to be had. */
+static int faultReserve(int fd, off_t at, off_t n) {
+  int (*original)(int, off_t, off_t) = (int (*)(int, off_t, off_t))fault.original;
+  if (!faultNow()) return original(fd, at, n);
+  if (fault.error != EINTR && n > 4096) (void)original(fd, at, n / 2);
+  return fault.error;
+}
+
+static void *faultMap(void *p, size_t n, int prot, int flags, int fd, off_t at) {
+  return faultNow() ? MAP_FAILED
+                    : ((void *(*)(void *, size_t, int, int, int, off_t))fault.original)(
+                          p, n, prot, flags, fd, at);
+}
+
+static void *faultRemap(void *p, size_t was, size_t n, int flags) {
+  return faultNow() ? MAP_FAILED
+                    : ((void *(*)(void *, size_t, size_t, int))fault.original)(p, was, n, flags);
+}
+
+static int faultSync(int fd) { return faultNow() ? -1 : ((int (*)(int))fault.original)(fd); }
+
+/* Giving a lock back does not fail. */
+static int faultLock(int fd, int operation) {
+  if (operation != LOCK_UN && faultNow()) return -1;
+  return ((int (*)(int, int))fault.original)(fd, operation);
+}
+
+static int faultSleep(const struct timespec *t, struct timespec *left) {
+  if (faultNow()) return -1;
+  return ((int (*)(const struct timespec *, struct timespec *))fault.original)(t, left);
+}
+
+static int faultClock(clockid_t clock, struct timespec *t) {
+  return faultNow() ? -1 : ((int (*)(clockid_t, struct timespec *))fault.original)(clock, t);
+}
+
+static int faultDup(int fd, int lowest) {
+  return faultNow() ? -1 : ((int (*)(int, int))fault.original)(fd, lowest);
+}
+
+/* What each call may give, and what becomes of it. */
+static const struct FaultCall {
+  const char *name;
+  SysFunction fn;
+  struct {
+    int error, code;
+  } gives[8]; /* up to the first error that is 0 */
+} faultCalls[] = {
+    {"open",
+     (SysFunction)faultOpen,
+     {{EACCES, MMAPSYNC_PERM},
+      {EROFS, MMAPSYNC_PERM},
+      {EMFILE, MMAPSYNC_IOERR},
+      {ENOSPC, MMAPSYNC_FULL},
+      {ELOOP, MMAPSYNC_CANTOPEN},
+      {ENXIO, MMAPSYNC_CANTOPEN},
+      {EINTR, MMAPSYNC_OK}}},
+    {"dup", (SysFunction)faultDup, {{EMFILE, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
+    {"close", (SysFunction)faultClose, {{EIO, MMAPSYNC_OK}, {EINTR, MMAPSYNC_OK}}},
+    {"fstat", (SysFunction)faultFstat, {{EIO, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
+    {"stat", (SysFunction)faultStat, {{EIO, MMAPSYNC_OK}, {EACCES, MMAPSYNC_OK}}},
+    {"ftruncate", (SysFunction)faultTruncate, {{EIO, MMAPSYNC_OK}, {EPERM, MMAPSYNC_OK}}},
+    {"posix_fallocate",
+     (SysFunction)faultReserve,
+     {{ENOSPC, MMAPSYNC_FULL},
+      {EDQUOT, MMAPSYNC_FULL},
+      {EFBIG, MMAPSYNC_TOOBIG},
+      {EOPNOTSUPP, MMAPSYNC_IOERR},
+      {EINTR, MMAPSYNC_OK}}},
+    {"mmap",
+     (SysFunction)faultMap,
+     {{ENOMEM, MMAPSYNC_NOMEM}, {EACCES, MMAPSYNC_PERM}, {ENODEV, MMAPSYNC_IOERR}}},
+    {"mremap", (SysFunction)faultRemap, {{ENOMEM, MMAPSYNC_NOMEM}, {EFAULT, MMAPSYNC_IOERR}}},
+    {"munmap", (SysFunction)faultUnmap, {{ENOMEM, MMAPSYNC_OK}}},
+    {"fsync",
+     (SysFunction)faultSync,
+     {{EIO, MMAPSYNC_IOERR}, {EINVAL, MMAPSYNC_OK}, {EINTR, MMAPSYNC_OK}}},
+    {"fdatasync", (SysFunction)faultSync, {{EIO, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
+    {"flock",
+     (SysFunction)faultLock,
+     {{EWOULDBLOCK, MMAPSYNC_BUSY}, {ENOLCK, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
+    {"nanosleep", (SysFunction)faultSleep, {{EINTR, MMAPSYNC_OK}}},
+    {"clock_gettime", (SysFunction)faultClock, {{EINVAL, MMAPSYNC_OK}}},
+    {NULL, NULL, {{0, 0}}},
+};
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+#define MEMORY_FAULTS 1
+/* The C library's own, under the names it keeps for those who put functions before them. */
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+
+static long memoryNth; /* counts down to the request that fails; 0: none does */
+
+static int memoryNow(void) {
+  if (memoryNth == 0 || --memoryNth > 0) return 0;
+  errno = ENOMEM;
+  return 1;
+}
+
+void *malloc(size_t n) { return memoryNow() ? NULL : __libc_malloc(n); }
+void *calloc(size_t n, size_t each) { return memoryNow() ? NULL : __libc_calloc(n, each); }
+void *realloc(void *p, size_t n) { return memoryNow() ? NULL : __libc_realloc(p, n); }
+void *aligned_alloc(size_t to, size_t n) { return memoryNow() ? NULL : __libc_memalign(to, n); }
+#else
+#define MEMORY_FAULTS 0
+static long memoryNth;
+#endif
+
+/* ---- what is published ------------------------------------------------------------------------ */
+
+#define OLD_BYTES 5
+#define NEW_BYTES 150000
+#define ROWS      300
+
+static mmapsync *openDurable(void) {
+  mmapsync_options opt;
+  mmapsync *h;
+  mmapsync_options_init(&opt);
+  opt.durable = 1;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  return h;
+}
+
+/* The newest snapshot is n times the same letter. */
+static void holdsLetters(mmapsync *h, char letter, size_t n) {
+  mmapsync_view view;
+  size_t i;
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.size == n);
+  for (i = 0; i < n; i++) CHECK(((const char *)view.data)[i] == letter);
+  mmapsync_release(h, &view);
+}
+
+static void holdsOldLetters(mmapsync *h) { holdsLetters(h, 'o', OLD_BYTES); }
+static void holdsNewLetters(mmapsync *h) { holdsLetters(h, 'n', NEW_BYTES); }
+
+static void holdsNothing(mmapsync *h) {
+  mmapsync_view view;
+  CHECK(mmapsync_read(h, &view) == MMAPSYNC_EMPTY);
+}
+
+/* The table `prices`: a unique text key against the order of the rows, and a key that is not unique. */
+static int buildPrices(mmapsync *h, int cents) {
+  static const mmapsync_column_def cols[] = {{.name = "sku"}, {.name = "kind"}, {.name = "cents"}};
+  static const mmapsync_part_def bySku[] = {{.column = 0}};
+  static const mmapsync_part_def byKind[] = {{.column = 1}, {.column = 2, .desc = 1}};
+  static const mmapsync_key_def keys[] = {
+      {.name = "sku", .flags = MMAPSYNC_KEY_UNIQUE, .parts = bySku, .nparts = 1},
+      {.name = "kind", .parts = byKind, .nparts = 2}};
+  static const mmapsync_table_def prices = {
+      .name = "prices", .columns = cols, .ncolumns = 3, .keys = keys, .nkeys = 2, .rowid = -1};
+  mmapsync_builder *b;
+  char text[5000];
+  int i, rc = mmapsync_build_begin(h, &b);
+
+  if (rc != MMAPSYNC_OK) return rc;
+  memset(text, 's', sizeof(text)); /* long ones, so that the file has to grow */
+  mmapsync_build_table(b, &prices);
+  for (i = ROWS - 1; i >= 0; i--) {
+    snprintf(text, 6, "%05d", i);
+    text[5] = '-';
+    mmapsync_build_text(b, text, sizeof(text));
+    mmapsync_build_text(b, i % 2 ? "odd" : "even", i % 2 ? 3 : 4);
+    mmapsync_build_int(b, cents + i);
+    if (mmapsync_build_row(b) != MMAPSYNC_OK) break;
+  }
+  return mmapsync_build_commit(b, NULL);
+}
+
+static int readPrices(mmapsync *h, int cents) {
+  mmapsync_view view;
+  mmapsync_image *image;
+  mmapsync_value v;
+  char text[5000];
+  uint64_t row;
+  int i, rc = mmapsync_read(h, &view);
+
+  if (rc != MMAPSYNC_OK) return rc;
+  rc = mmapsync_image_open(h, &view, &image);
+  if (rc == MMAPSYNC_OK) {
+    const mmapsync_table *t = mmapsync_table_find(image, "prices");
+    memset(text, 's', sizeof(text));
+    CHECK(t && mmapsync_table_about(t)->rows == ROWS);
+    for (i = 0; i < ROWS; i++) {
+      snprintf(text, 6, "%05d", i);
+      text[5] = '-';
+      v.type = MMAPSYNC_TEXT;
+      v.n = sizeof(text);
+      v.u.p = text;
+      CHECK(mmapsync_find(t, 0, &v, 1, &row) == MMAPSYNC_OK && row == (uint64_t)(ROWS - 1 - i));
+      CHECK(mmapsync_get(t, row, 2, &v) == MMAPSYNC_OK && v.u.i == cents + i);
+    }
+    mmapsync_image_close(image);
+  }
+  mmapsync_release(h, &view);
+  return rc;
+}
+
+static void holdsOldPrices(mmapsync *h) { OK(h, readPrices(h, 1000)); }
+static void holdsNewPrices(mmapsync *h) { OK(h, readPrices(h, 2000)); }
+
+/* ---- scenarios -------------------------------------------------------------------------------- */
+
+typedef struct Scenario {
+  mmapsync *(*prepare)(void);        /* the channel, and the handle that will act */
+  int (*act)(mmapsync *h);           /* where the fault is met */
+  void (*holdsOld)(mmapsync *other); /* what another handle finds if the act failed */
+  void (*holdsNew)(mmapsync *other); /* and if it worked */
+} Scenario;
+
+static int actWrite(mmapsync *h) {
+  void *data;
+  int rc = mmapsync_write_begin(h, 1000, &data);
+  if (rc != MMAPSYNC_OK) return rc;
+  memset(data, 'n', 1000);
+  rc = mmapsync_write_grow(h, 200000, &data);
+  if (rc != MMAPSYNC_OK) {
+    memset(data, 'x', 1000); /* still open, and still ours to write to */
+    mmapsync_write_abort(h);
+    return rc;
+  }
+  memset(data, 'n', 200000);
+  return mmapsync_write_commit(h, NEW_BYTES, MMAPSYNC_KIND_RAW, NULL);
+}
+
+static void writeOld(void) {
+  mmapsync *h = channelOpen();
+  WRITE(h, "xxxxxxxx");
+  WRITE(h, "ooooo");
+  mmapsync_close(h);
+}
+
+static mmapsync *prepareFirst(void) { return openDurable(); }
+
+static mmapsync *prepareLater(void) {
+  writeOld();
+  return openDurable();
+}
+
+static mmapsync *prepareSteady(void) {
+  mmapsync *h = openDurable();
+  WRITE(h, "xxxxxxxx");
+  WRITE(h, "ooooo");
+  return h;
+}
+
+/* A reader is in the way, and stays longer than the grace time. */
+static mmapsync *waitReader;
+static mmapsync_view waitView;
+static mmapsync *prepareWait(void) {
+  mmapsync *h = channelOpenGrace(1);
+  WRITE(h, "xxxxxxxx");
+  waitReader = channelOpen();
+  OK(waitReader, mmapsync_read(waitReader, &waitView));
+  WRITE(h, "ooooo");
+  return h;
+}
+
+static int actBuild(mmapsync *h) { return buildPrices(h, 2000); }
+
+static mmapsync *prepareBuild(void) {
+  mmapsync *h = channelOpen();
+  OK(h, buildPrices(h, 1000));
+  mmapsync_close(h);
+  return openDurable();
+}
+
+/* A first read, with a comparison of the hash. */
+static int actRead(mmapsync *h) { return readPrices(h, 1000); }
+
+static mmapsync *prepareRead(void) {
+  mmapsync_options opt;
+  mmapsync *h = prepareBuild();
+  mmapsync_close(h);
+  mmapsync_options_init(&opt);
+  opt.verify = MMAPSYNC_VERIFY_SNAPSHOT;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  return h;
+}
+
+/* A read of a file that has grown since it was mapped. */
+static mmapsync *prepareReadGrown(void) {
+  mmapsync *h = channelOpen(), *writer = channelOpen();
+  WRITE(writer, "ooooo");
+  holdsOldLetters(h);
+  WRITE(writer, "xxxxxxxx");
+  OK(writer, buildPrices(writer, 1000));
+  mmapsync_close(writer);
+  return h;
+}
+
+static const Scenario first = {prepareFirst, actWrite, holdsNothing, holdsNewLetters};
+static const Scenario later = {prepareLater, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario steady = {prepareSteady, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario waiting = {prepareWait, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario build = {prepareBuild, actBuild, holdsOldPrices, holdsNewPrices};
+static const Scenario reading = {prepareRead, actRead, holdsOldPrices, holdsOldPrices};
+static const Scenario readingGrown = {prepareReadGrown, actRead, holdsOldPrices, holdsOldPrices};
+
+/* ---- the sweep -------------------------------------------------------------------------------- */
+
+/* How many parts of this process's memory are files of the channel. */
+static int mappings(void) {
+  char line[PATH_MAX + 200];
+  int n = 0;
+  FILE *f = fopen("/proc/self/maps", "r");
+  while (f && fgets(line, sizeof(line), f)) n += strstr(line, checkPath) != NULL;
+  if (f) fclose(f);
+  return n;
+}
+
+/* Runs the scenario with the fault that is set up.  `code` is what it must come to if it is met; with
+** `call` NULL it is memory that fails.  1 if it was met. */
+static int sweepRun(const Scenario *s, const struct FaultCall *call, int code) {
+  int descriptors = checkDescriptors();
+  long long length[2];
+  mmapsync *h, *other;
+  int rc, i, met, published;
+
+  channelRemove();
+  waitReader = NULL;
+  h = s->prepare();
+  for (i = 0; i < 2; i++) length[i] = fileSize(i ? "_data_1" : "_data_0");
+  if (call) {
+    fault.calls = 0;
+    fault.original = sysGet(call->name);
+    sysSet(call->name, call->fn);
+  } else {
+    memoryNth = fault.nth;
+  }
+  rc = s->act(h);
+  met = call ? fault.calls >= fault.nth : memoryNth == 0;
+  memoryNth = 0;
+  sysSet(NULL, NULL);
+
+  published = rc == MMAPSYNC_OK || strstr(mmapsync_errmsg(h), "published, but cannot sync") != NULL;
+  if (rc == MMAPSYNC_OK && call && !fault.lasts) code = MMAPSYNC_OK;
+  if (rc != (met ? code : MMAPSYNC_OK)) {
+    checkFail(__LINE__, "expected code %d, found %d, %s", met ? code : MMAPSYNC_OK, rc,
+              mmapsync_errmsg(h));
+  }
+  if (rc != MMAPSYNC_OK) CHECK(mmapsync_errmsg(h)[0]);
+
+  other = channelOpen();
+  (published ? s->holdsNew : s->holdsOld)(other);
+  if (published || s->holdsOld != holdsNothing) OK(other, mmapsync_verify(other));
+  for (i = 0; !published && i < 2 && !(call && strcmp(call->name, "ftruncate") == 0); i++) {
+    CHECK(fileSize(i ? "_data_1" : "_data_0") <= (length[i] > 0 ? length[i] : 0));
+  }
+  if (waitReader) mmapsync_release(waitReader, &waitView);
+  OK(h, s->act(h));
+  s->holdsNew(other);
+  OK(other, mmapsync_verify(other));
+  COUNTS(other, 0, 0);
+  mmapsync_close(waitReader);
+  mmapsync_close(other);
+  mmapsync_close(h);
+  CHECK(checkDescriptors() == descriptors);
+  CHECK(mappings() == 0);
+  return met;
+}
+
+/* One call, one error number. */
+static long sweepCall(const Scenario *s, const struct FaultCall *call, int error, int code) {
+  long met = 0;
+  int modes = code == MMAPSYNC_OK ? 1 : 2; /* what is no failure need not last for ever */
+  for (fault.lasts = 0; fault.lasts < modes; fault.lasts++) {
+    fault.error = error;
+    for (fault.nth = 1;; fault.nth++, met++) {
+      snprintf(checkAbout, sizeof(checkAbout), "call %ld of %s%s says %s", fault.nth, call->name,
+               fault.lasts ? " and all after it" : "", strerror(error));
+      if (!sweepRun(s, call, code)) break;
+    }
+  }
+  return met;
+}
+
+static void sweep(const Scenario *s) {
+  const struct FaultCall *call;
+  long met = 0;
+  int i, input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+
+  close(STDIN_FILENO);
+  for (call = faultCalls; call->name; call++) {
+    for (i = 0; call->gives[i].error; i++) {
+      met += sweepCall(s, call, call->gives[i].error, call->gives[i].code);
+    }
+  }
+  CHECK(met > 10);
+  if (input >= 0) {
+    dup2(input, STDIN_FILENO);
+    close(input);
+  }
+}
+
+static void sweepMemory(const Scenario *s) {
+  if (!MEMORY_FAULTS) checkSkip("malloc belongs to a sanitizer, or to another C library");
+  for (fault.nth = 1;; fault.nth++) {
+    snprintf(checkAbout, sizeof(checkAbout), "request %ld for memory", fault.nth);
+    if (!sweepRun(s, NULL, MMAPSYNC_NOMEM)) break;
+  }
+  CHECK(fault.nth > 1);
+}
+
+static void caseFirst(void) { sweep(&first); }
+static void caseLater(void) { sweep(&later); }
+static void caseSteady(void) { sweep(&steady); }
+static void caseWaiting(void) { sweep(&waiting); }
+static void caseBuild(void) { sweep(&build); }
+static void caseRead(void) { sweep(&reading); }
+static void caseReadGrown(void) { sweep(&readingGrown); }
+static void caseFirstMemory(void) { sweepMemory(&first); }
+static void caseBuildMemory(void) { sweepMemory(&build); }
+static void caseReadMemory(void) { sweepMemory(&reading); }
+static void caseReadGrownMemory(void) { sweepMemory(&readingGrown); }
+
+/* ---- single faults ---------------------------------------------------------------------------- */
+
+/* The sweep knows every call the core makes. */
+static void caseTable(void) {
+  const struct FaultCall *call;
+  int i, n = 0;
+
+  for (i = 0; sysName(i); i++) {
+    for (call = faultCalls; call->name && strcmp(call->name, sysName(i)) != 0; call++) {
+    }
+    snprintf(checkAbout, sizeof(checkAbout), "%s", sysName(i));
+    CHECK(call->name);
+    CHECK(sysGet(call->name) && sysGet(call->name) != call->fn);
+    CHECK(sysSet(call->name, call->fn) == 0 && sysGet(call->name) == call->fn);
+    CHECK(sysSet(call->name, (SysFunction)NULL) == 0 && sysGet(call->name) != call->fn);
+    n++;
+  }
+  for (call = faultCalls; call->name; call++) n--;
+  CHECK(n == 0 && !sysName(-1));
+  CHECK(sysSet("fork", (SysFunction)NULL) == -1 && !sysGet("fork"));
+}
+
+/* The sentence for each error number. */
+static void caseSentences(void) {
+  static const struct {
+    const char *call;
+    int error, code;
+    const char *says;
+  } sentences[] = {
+      {"open", EACCES, MMAPSYNC_PERM, "permission denied"},
+      {"open", EPERM, MMAPSYNC_PERM, "permission denied"},
+      {"open", EROFS, MMAPSYNC_PERM, "read-only file system"},
+      {"open", ELOOP, MMAPSYNC_CANTOPEN, "is a symbolic link"},
+      {"open", EISDIR, MMAPSYNC_CANTOPEN, "not a regular file"},
+      {"open", ENXIO, MMAPSYNC_CANTOPEN, "not a regular file"},
+      {"open", ENOSPC, MMAPSYNC_FULL, "no room on the device"},
+      {"open", EMFILE, MMAPSYNC_IOERR, "cannot open: too many open files"},
+      {"fstat", EIO, MMAPSYNC_IOERR, "cannot look at: input/output error"},
+      {"mmap", ENOMEM, MMAPSYNC_NOMEM, "cannot map: out of memory"},
+      {"flock", ENOLCK, MMAPSYNC_IOERR, "cannot lock: no locks available"},
+      {"flock", EWOULDBLOCK, MMAPSYNC_BUSY, "another writer holds the lock"},
+      {"posix_fallocate", ENOSPC, MMAPSYNC_FULL, "no room for 16 bytes"},
+      {"posix_fallocate", EIO, MMAPSYNC_IOERR, "cannot reserve room: input/output error"},
+      {"posix_fallocate", EFBIG, MMAPSYNC_TOOBIG, "over the largest size of a file"},
+  };
+  const struct FaultCall *call;
+  size_t i;
+
+  for (i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+    mmapsync *h = channelOpen();
+    for (call = faultCalls; strcmp(call->name, sentences[i].call) != 0; call++) {
+    }
+    fault.calls = 0;
+    fault.nth = 1;
+    fault.error = sentences[i].error;
+    fault.original = sysGet(call->name);
+    sysSet(call->name, call->fn);
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), sentences[i].code, "\"%s_state\": %s", checkPath,
+          sentences[i].says);
+    sysSet(NULL, NULL);
+    WRITE(h, "x");
+    mmapsync_close(h);
+    channelRemove();
+  }
+}
+
+/* The one failure after the switch: readers have the snapshot, and the sentence says so. */
+static int syncs;
+static int syncSecond(int fd) {
+  if (++syncs != 2) return fdatasync(fd);
+  errno = EIO;
+  return -1;
+}
+
+static void casePublishedUnsynced(void) {
+  mmapsync *h = openDurable();
+  mmapsync_result done;
+
+  WRITE(h, "old");
+  syncs = 0;
+  sysSet("fdatasync", (SysFunction)syncSecond);
+  FAILS(h, mmapsync_write(h, "new", 3, &done), MMAPSYNC_IOERR,
+        "\"%s_state\": published, but cannot sync: input/output error", checkPath);
+  sysSet(NULL, NULL);
+  CHECK(done.sequence == 2);
+  HOLDS(h, "new");
+  mmapsync_close(h);
+}
+
+/* A state file that is removed before it can be locked, again and again. */
+static int removeLocked(int fd, int operation) {
+  if (operation != LOCK_UN) fileRemove("_state");
+  return flock(fd, operation);
+}
+
+static void caseRemovedAlways(void) {
+  mmapsync *h = channelOpen();
+  sysSet("flock", (SysFunction)removeLocked);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_IOERR,
+        "\"%s_state\": removed as often as it was made", checkPath);
+  sysSet(NULL, NULL);
+  WRITE(h, "x");
+  HOLDS(h, "x");
+  mmapsync_close(h);
+}
+
+/* Another writer makes the state file between our look for it and our making it. */
+static int openRaced(const char *name, int flags, mode_t mode) {
+  static int raced;
+  if ((flags & O_CREAT) && !raced) {
+    mmapsync *other;
+    raced = 1;
+    sysSet("open", (SysFunction)NULL);
+    other = channelOpen();
+    WRITE(other, "other");
+    mmapsync_close(other);
+    sysSet("open", (SysFunction)openRaced);
+  }
+  return open(name, flags, mode);
+}
+
+static void caseRacedCreation(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_result done;
+  sysSet("open", (SysFunction)openRaced);
+  OK(h, mmapsync_write(h, "ours", 4, &done));
+  sysSet(NULL, NULL);
+  CHECK(done.sequence == 2);
+  HOLDS(h, "ours");
+  mmapsync_close(h);
+}
+
+static const CheckCase cases[] = {
+    {"table", caseTable},
+    {"sentences", caseSentences},
+    {"first", caseFirst},
+    {"later", caseLater},
+    {"steady", caseSteady},
+    {"waiting", caseWaiting},
+    {"build", caseBuild},
+    {"read", caseRead},
+    {"read_grown", caseReadGrown},
+    {"first_memory", caseFirstMemory},
+    {"build_memory", caseBuildMemory},
+    {"read_memory", caseReadMemory},
+    {"read_grown_memory", caseReadGrownMemory},
+    {"published_unsynced", casePublishedUnsynced},
+    {"removed_always", caseRemovedAlways},
+    {"raced_creation", caseRacedCreation},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
