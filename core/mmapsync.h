@@ -98,6 +98,9 @@ extern "C" {
 
 #define MMAPSYNC_VERSION    "0.1.0"
 
+/* The format of table images that this library writes, and the newest it reads. */
+#define MMAPSYNC_FORMAT     1
+
 /* Result codes. */
 #define MMAPSYNC_OK         0  /* it worked */
 #define MMAPSYNC_EMPTY      1  /* nothing was published on this channel yet */
