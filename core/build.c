@@ -2,14 +2,9 @@
 ** build.c - publishing tables: rows in, table image out, straight into the data file.
 **
 ** Rows arrive in one pass, in an order the caller vouches for, with no count given beforehand.  They are
-** staged until a chunk is full; then each column of the chunk is encoded (buildchunk.c) behind what the
-** data file holds already.  When a table ends its keys are built (buildkeys.c); when the image ends the
-** directory is written, then the header.
-**
-** MEMORY.  A chunk has at most 2^20 values, 13 bytes each.  Texts and blobs are staged up to 16 MB a
-** chunk; beyond that a value longer than a pointer and a length goes to the data file at once, and its
-** column's chunk becomes MIXED.  So the publisher needs about 30 MB beyond the image, whatever the rows
-** are, plus what sorting takes (buildsort.c).
+** staged until a chunk is full (buildstage.c); then each column of the chunk is encoded (buildchunk.c)
+** behind what the data file holds already.  When a table ends its keys are built (buildkeys.c); when the
+** image ends the directory is written, then the header.
 **
 ** GROWTH.  The file is reserved (posix_fallocate, in write.c) before it is written to, an eighth more
 ** than is there each time, so that a growing file costs few system calls and a full disk is an error and
@@ -26,10 +21,6 @@
 #include "order.h"
 
 #define FIRST_RESERVE (UINT64_C(64) << 10)
-#define STAGE_CELLS   (UINT64_C(1) << 20)  /* values in a chunk */
-#define STAGE_BYTES   (UINT64_C(16) << 20) /* of texts and blobs in a chunk */
-#define STAGE_SMALL   16                   /* a value this short is always staged */
-#define MAX_SHIFT     16
 
 int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...) {
   char zText[HANDLE_MESSAGE_MAX];
@@ -51,8 +42,7 @@ const char *buildTableName(const mmapsync_builder *b, const BuildTable *t) {
   return b->strings + t->dir.name;
 }
 
-/* For the limits of the format and broken rules: the channel, the table, what is wrong. */
-static int tableFail(mmapsync_builder *b, int rc, const char *zTable, const char *zWhat) {
+int buildTableFail(mmapsync_builder *b, int rc, const char *zTable, const char *zWhat) {
   return buildFail(b, rc, "\"%s\": table \"%s\": %s", mmapsync_path(b->h), zTable, zWhat);
 }
 
@@ -65,8 +55,8 @@ int buildReserve(mmapsync_builder *b, uint64_t n) {
   if (need <= b->room) return MMAPSYNC_OK;
   want = b->room + b->room / 8;
   if (want < need) want = need;
-  rc = mmapsync_write_grow(b->h, want, &p);
-  if (rc != MMAPSYNC_OK && want > need) rc = mmapsync_write_grow(b->h, want = need, &p);
+  rc = writeGrow(b->h, want, &p);
+  if (rc != MMAPSYNC_OK && want > need) rc = writeGrow(b->h, want = need, &p);
   if (rc != MMAPSYNC_OK) return b->rc = rc;
   b->payload = p;
   b->room = want;
@@ -156,75 +146,15 @@ static int keyStart(mmapsync_builder *b, BuildKey *k, const mmapsync_key_def *de
   return MMAPSYNC_OK;
 }
 
-static void stageClear(StageColumn *s) {
-  s->heap_bytes = 0;
-  s->types = s->nulls = s->far = 0;
-}
-
-/* Memory for the chunks of a table of n columns: the arrays live in one block, reused from table to
-** table, and untouched pages of it cost nothing. */
-static int stagePrepare(mmapsync_builder *b, uint32_t n, uint32_t shift) {
-  size_t rows = (size_t)1 << shift, need = rows * n * (8 + 4 + 1);
-  uint8_t *p;
-  uint32_t i;
-  if (n > b->stage_cols) {
-    StageColumn *s = realloc(b->stage, n * sizeof(*s));
-    if (s == NULL) return buildNoMemory(b);
-    memset(s + b->stage_cols, 0, (n - b->stage_cols) * sizeof(*s));
-    b->stage = s;
-    b->stage_cols = n;
-  }
-  if (need > b->cells_bytes) {
-    free(b->cells);
-    b->cells = malloc(need);
-    b->cells_bytes = b->cells ? need : 0;
-    if (b->cells == NULL) return buildNoMemory(b);
-  }
-  p = b->cells;
-  for (i = 0; i < n; i++, p += rows * 8) b->stage[i].bits = (uint64_t *)(void *)p;
-  for (i = 0; i < n; i++, p += rows * 4) b->stage[i].len = (uint32_t *)(void *)p;
-  for (i = 0; i < n; i++, p += rows) b->stage[i].type = p;
-  for (i = 0; i < n; i++) stageClear(&b->stage[i]);
-  b->staged = b->staged_bytes = 0;
-  b->column = 0;
-  return MMAPSYNC_OK;
-}
-
-static int chunkFlush(mmapsync_builder *b) {
-  BuildTable *t = b->open;
-  uint32_t c;
-  for (c = 0; b->staged > 0 && c < t->dir.ncolumns; c++) {
-    BuildColumn *bc = &t->columns[c];
-    StageColumn *s = &b->stage[c];
-    uint64_t from = b->used;
-    int rc;
-    if (bc->nchunks == bc->room) {
-      uint64_t room = bc->room ? bc->room * 2 : 4;
-      DirChunk *p = realloc(bc->chunks, room * sizeof(*p));
-      if (p == NULL) return buildNoMemory(b);
-      bc->chunks = p;
-      bc->room = room;
-    }
-    rc = chunkEncode(b, s, b->staged, &bc->chunks[bc->nchunks]);
-    if (rc != MMAPSYNC_OK) return rc;
-    bc->nchunks++;
-    bc->dir.nulls += s->nulls;
-    bc->dir.types |= s->types;
-    bc->dir.bytes += b->used - from;
-    stageClear(s);
-  }
-  b->staged = b->staged_bytes = 0;
-  return handleProgress(b->h) == MMAPSYNC_OK ? MMAPSYNC_OK : (b->rc = MMAPSYNC_INTERRUPT);
-}
-
 /* Ends the table that takes rows, if there is one. */
 static int tableEnd(mmapsync_builder *b) {
   BuildTable *t = b->open;
   int rc;
   if (b->rc != MMAPSYNC_OK || t == NULL) return b->rc;
   if (b->column != 0)
-    return tableFail(b, MMAPSYNC_MISUSE, buildTableName(b, t), "its last row is not ended");
-  rc = chunkFlush(b);
+    return buildTableFail(b, MMAPSYNC_MISUSE, buildTableName(b, t), "its last row is not ended");
+  rc = stageFlush(b);
+  stageRelease(b); /* sorting wants the memory */
   if (rc == MMAPSYNC_OK) rc = keysBuild(b, t);
   t->dir.bytes = b->used - t->dir.bytes;
   b->open = NULL;
@@ -237,13 +167,13 @@ int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
   uint32_t i;
   int rc = tableEnd(b);
   if (rc != MMAPSYNC_OK) return rc;
-  if (zFault) return tableFail(b, MMAPSYNC_MISUSE, def->name ? def->name : "", zFault);
+  if (zFault) return buildTableFail(b, MMAPSYNC_MISUSE, def->name ? def->name : "", zFault);
   if (def->ncolumns > IMAGE_MAX_COLS) {
-    return tableFail(b, MMAPSYNC_TOOBIG, def->name, "more than 32767 columns");
+    return buildTableFail(b, MMAPSYNC_TOOBIG, def->name, "more than 32767 columns");
   }
   for (i = 0; i < b->ntables; i++) {
     if (orderSameName(buildTableName(b, &b->tables[i]), def->name)) {
-      return tableFail(b, MMAPSYNC_MISUSE, def->name, "there is one of that name already");
+      return buildTableFail(b, MMAPSYNC_MISUSE, def->name, "there is one of that name already");
     }
   }
   if (b->ntables == b->tables_room) {
@@ -260,8 +190,7 @@ int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
   t->dir.rowid = def->rowid;
   t->dir.flags = def->flags;
   t->dir.bytes = b->used; /* where it starts; tableEnd() makes it a length */
-  t->dir.chunk_shift = MAX_SHIFT;
-  while ((UINT64_C(1) << t->dir.chunk_shift) * t->dir.ncolumns > STAGE_CELLS) t->dir.chunk_shift--;
+  t->dir.chunk_shift = stageShift(t->dir.ncolumns);
   t->columns = calloc(t->dir.ncolumns, sizeof(*t->columns));
   t->keys = calloc(t->dir.nkeys + 1, sizeof(*t->keys)); /* one more: none is no NULL */
   if (!t->columns || !t->keys) return buildNoMemory(b);
@@ -272,118 +201,9 @@ int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
   for (i = 0; rc == MMAPSYNC_OK && i < t->dir.nkeys; i++) {
     rc = keyStart(b, &t->keys[i], &def->keys[i]);
   }
-  if (rc == MMAPSYNC_OK) rc = stagePrepare(b, t->dir.ncolumns, t->dir.chunk_shift);
+  if (rc == MMAPSYNC_OK) rc = stageOpen(b, t->dir.ncolumns, t->dir.chunk_shift);
   if (rc == MMAPSYNC_OK) b->open = t;
   return rc;
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-
-/* The column the next value goes to, or NULL with the failure set. */
-static StageColumn *stageNext(mmapsync_builder *b, uint32_t type) {
-  StageColumn *s;
-  if (b->rc != MMAPSYNC_OK) return NULL;
-  if (b->open == NULL || b->column >= b->open->dir.ncolumns) {
-    buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a value %s", mmapsync_path(b->h),
-              b->open ? "too many" : "before any table");
-    return NULL;
-  }
-  s = &b->stage[b->column++];
-  s->type[b->staged] = (uint8_t)type;
-  s->len[b->staged] = 0;
-  s->types |= 1u << type;
-  return s;
-}
-
-int mmapsync_build_null(mmapsync_builder *b) {
-  StageColumn *s = stageNext(b, MMAPSYNC_NULL);
-  if (s == NULL) return b->rc;
-  s->bits[b->staged] = s->heap_bytes; /* an offset array must not fall */
-  s->nulls++;
-  return MMAPSYNC_OK;
-}
-
-int mmapsync_build_int(mmapsync_builder *b, int64_t value) {
-  StageColumn *s = stageNext(b, MMAPSYNC_INTEGER);
-  if (s == NULL) return b->rc;
-  s->bits[b->staged] = (uint64_t)value;
-  return MMAPSYNC_OK;
-}
-
-int mmapsync_build_real(mmapsync_builder *b, double value) {
-  StageColumn *s;
-  if (value != value) return mmapsync_build_null(b); /* NaN is NULL, as in SQLite */
-  s = stageNext(b, MMAPSYNC_REAL);
-  if (s == NULL) return b->rc;
-  memcpy(&s->bits[b->staged], &value, sizeof(value));
-  return MMAPSYNC_OK;
-}
-
-/* Makes room for n more bytes in a column's staging heap. */
-static int heapRoom(mmapsync_builder *b, StageColumn *s, size_t n) {
-  size_t room;
-  uint8_t *p;
-  if (n <= s->heap_room - s->heap_bytes) return MMAPSYNC_OK;
-  room = (s->heap_room + n) * 2;
-  p = realloc(s->heap, room);
-  if (p == NULL) return buildNoMemory(b);
-  s->heap = p;
-  s->heap_room = room;
-  return MMAPSYNC_OK;
-}
-
-static int stageBytes(mmapsync_builder *b, uint32_t type, const void *bytes, size_t n) {
-  StageColumn *s = stageNext(b, type);
-  uint8_t *to;
-  if (s == NULL) return b->rc;
-  if (n >= UINT32_MAX)
-    return tableFail(b, MMAPSYNC_TOOBIG, buildTableName(b, b->open), "a value over 4 GB");
-  s->len[b->staged] = (uint32_t)n;
-  if (n > STAGE_SMALL && b->staged_bytes + n > STAGE_BYTES) {
-    uint64_t at;
-    if (buildReserve(b, n + 1) != MMAPSYNC_OK) return b->rc;
-    at = buildTake(b, n + 1);
-    to = b->payload + at;
-    s->bits[b->staged] = at;
-    s->type[b->staged] |= STAGE_FAR;
-    s->far++;
-  } else {
-    if (heapRoom(b, s, n + 1) != MMAPSYNC_OK) return b->rc;
-    to = s->heap + s->heap_bytes;
-    s->bits[b->staged] = s->heap_bytes;
-    s->heap_bytes += n + 1;
-    b->staged_bytes += n + 1;
-  }
-  if (n) memcpy(to, bytes, n);
-  to[n] = 0;
-  return MMAPSYNC_OK;
-}
-
-int mmapsync_build_text(mmapsync_builder *b, const void *bytes, size_t n) {
-  return stageBytes(b, MMAPSYNC_TEXT, bytes, n);
-}
-
-int mmapsync_build_blob(mmapsync_builder *b, const void *bytes, size_t n) {
-  return stageBytes(b, MMAPSYNC_BLOB, bytes, n);
-}
-
-int mmapsync_build_row(mmapsync_builder *b) {
-  BuildTable *t = b->open;
-  if (b->rc != MMAPSYNC_OK) return b->rc;
-  if (t == NULL) {
-    return buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a row before any table", mmapsync_path(b->h));
-  }
-  if (b->column != t->dir.ncolumns) {
-    return buildFail(b, MMAPSYNC_MISUSE, "\"%s\": a row with %u values: expected %u",
-                     mmapsync_path(b->h), b->column, t->dir.ncolumns);
-  }
-  if (t->dir.rows == IMAGE_MAX_ROWS) {
-    return tableFail(b, MMAPSYNC_TOOBIG, buildTableName(b, t), "more than 4294967294 rows");
-  }
-  b->column = 0;
-  t->dir.rows++;
-  if (++b->staged >> t->dir.chunk_shift) return chunkFlush(b);
-  return MMAPSYNC_OK;
 }
 
 /* ---- begin, commit, abort -------------------------------------------------------------------- */
@@ -412,11 +232,10 @@ static void builderFree(mmapsync_builder *b) {
   uint32_t i;
   b->h->builder = NULL;
   for (i = 0; i < b->ntables; i++) tableFree(&b->tables[i]);
-  for (i = 0; i < b->stage_cols; i++) free(b->stage[i].heap);
+  stageRelease(b);
   free(b->tables);
   free(b->strings);
   free(b->stage);
-  free(b->cells);
   free(b);
 }
 
@@ -486,9 +305,9 @@ int mmapsync_build_commit(mmapsync_builder *b, mmapsync_result *out) {
   int rc = tableEnd(b);
   if (rc == MMAPSYNC_OK) rc = directoryWrite(b, &rows);
   if (rc == MMAPSYNC_OK) {
-    rc = mmapsync_write_commit(b->h, b->used, MMAPSYNC_KIND_IMAGE, &result);
+    rc = writeCommit(b->h, b->used, MMAPSYNC_KIND_IMAGE, &result);
   } else {
-    mmapsync_write_abort(b->h);
+    writeAbort(b->h);
   }
   if (rc == MMAPSYNC_OK && out) {
     *out = result;
@@ -501,6 +320,6 @@ int mmapsync_build_commit(mmapsync_builder *b, mmapsync_result *out) {
 
 void mmapsync_build_abort(mmapsync_builder *b) {
   if (b == NULL) return;
-  mmapsync_write_abort(b->h);
+  writeAbort(b->h);
   builderFree(b);
 }

@@ -1,7 +1,8 @@
 /*
 ** build.h - what the parts of the table image's builder share.
 **
-**     build.c      the public calls: tables, values, rows, commit
+**     build.c      the public calls: begin, tables, commit; the directory
+**     buildstage.c values and rows, staged until a chunk is full
 **     buildchunk.c a full chunk of staged rows -> encoded buffers in the data file
 **     buildkeys.c  a finished table -> orders and search structures in the data file
 **     buildsort.c  row numbers sorted by a key
@@ -17,15 +18,17 @@
 /* The values of one column in the chunk being filled. */
 typedef struct StageColumn {
   uint8_t *type; /* [rows] MMAPSYNC_..., with STAGE_FAR if the bytes are in the data file already */
-  uint64_t
-      *bits;     /* [rows] the integer, the double's bits, or the offset in heap (or the payload) */
-  uint32_t *len; /* [rows] bytes of a text or blob */
-  uint8_t *heap; /* texts and blobs, each followed by NUL */
-  size_t heap_bytes;
+  uint64_t *bits; /* [rows] the integer, the double's bits, or an offset: in heap, or if far in the
+                  ** payload */
+  uint32_t *len;  /* [rows] bytes of a text or blob */
+  uint8_t *heap;  /* texts and blobs, each followed by NUL */
+  size_t heap_used;
   size_t heap_room;
+  /* Of those rows that are being encoded: */
   uint32_t types; /* bits 1 << MMAPSYNC_... */
   uint32_t nulls;
   uint32_t far; /* values with STAGE_FAR */
+  size_t heap_bytes;
 } StageColumn;
 
 #define STAGE_FAR 0x80
@@ -60,11 +63,10 @@ struct mmapsync_builder {
   char *strings; /* all names, NUL-terminated */
   size_t strings_bytes, strings_room;
 
-  BuildTable *open;    /* the table that takes rows, or NULL */
-  StageColumn *stage;  /* one for each of its columns */
-  uint32_t stage_cols; /* how many there is memory for */
-  void *cells;         /* the arrays of all stage columns */
-  size_t cells_bytes;
+  BuildTable *open;      /* the table that takes rows, or NULL */
+  StageColumn *stage;    /* one for each of its columns */
+  uint32_t stage_cols;   /* how many there is memory for */
+  void *cells;           /* the arrays of all stage columns */
   uint32_t column;       /* the next value goes here */
   uint64_t staged;       /* rows in the chunk being filled */
   uint64_t staged_bytes; /* of texts and blobs in it */
@@ -78,11 +80,22 @@ int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int buildNoMemory(mmapsync_builder *b);
 
+/* The same for limits of the format and broken rules: the channel, the table, what is wrong. */
+int buildTableFail(mmapsync_builder *b, int rc, const char *zTable, const char *zWhat);
+
 /* Makes sure that n more bytes of the payload can be written (plus alignment). */
 int buildReserve(mmapsync_builder *b, uint64_t n);
 
 /* Starts a buffer of n bytes, aligned, already reserved; returns its offset. */
 uint64_t buildTake(mmapsync_builder *b, uint64_t n);
+
+/* log2 of the rows in a chunk of a table of so many columns, to begin with. */
+uint32_t stageShift(uint32_t ncolumns);
+
+/* Gets ready for the rows of a table; encodes what is still staged of it; gives the memory back. */
+int stageOpen(mmapsync_builder *b, uint32_t ncolumns, uint32_t shift);
+int stageFlush(mmapsync_builder *b);
+void stageRelease(mmapsync_builder *b);
 
 /* Encodes column c of the n staged rows into the data file. */
 int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);

@@ -55,6 +55,7 @@ static void intEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Dir
     if (s->bits[i] != s->bits[0] + i) sequence = 0;
   }
   range = (uint64_t)max - (uint64_t)min;
+  if (range != n - 1) sequence = 0; /* it went round: from the greatest integer to the least */
   out->encoding = CHUNK_INT;
   out->base = min;
   out->max = max;

@@ -3,7 +3,8 @@
 **
 ** image.h describes what is built.  The table's rows are in the data file by now, so keys are built by
 ** reading them back through the same mmapsync_get() that readers use.  What a key needs is reserved
-** before it is written, all at once: after that the mapping does not move while it is read.
+** before it is written, in one piece; that may move the mapping, so what is decoded of the table is
+** placed anew after it, and nothing moves while a key is built.
 **
 ** A key that claims the order of the rows is checked against them, row by row: what readers rely on is
 ** never taken on trust.
@@ -28,7 +29,9 @@ static int printValue(char *z, size_t room, const mmapsync_value *v) {
   switch (v->type) {
   case MMAPSYNC_INTEGER: return snprintf(z, room, "%lld", (long long)v->u.i);
   case MMAPSYNC_REAL: return snprintf(z, room, "%.17g", v->u.r);
-  case MMAPSYNC_TEXT: return snprintf(z, room, "'%.*s%s'", n, (const char *)v->u.p, zMore);
+  case MMAPSYNC_TEXT:
+    while (n > 0 && n < (int)v->n && (((const uint8_t *)v->u.p)[n] & 0xc0) == 0x80) n--;
+    return snprintf(z, room, "'%.*s%s'", n, (const char *)v->u.p, zMore);
   case MMAPSYNC_BLOB: return snprintf(z, room, "a blob of %u bytes", v->n);
   default: return snprintf(z, room, "NULL");
   }
@@ -70,14 +73,23 @@ static void decodedFree(mmapsync_table *t) {
   free(t->columns);
 }
 
-/* Decodes the columns of a table that is still being built.  Nothing may be reserved while the
-** result is in use: the mapping would move. */
-static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t) {
+/* Points what is decoded at the payload, which may have moved since the last time. */
+static void decodedPlace(const mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t) {
   uint32_t c;
   uint64_t i;
-  memset(t, 0, sizeof(*t));
   t->payload = b->payload;
   t->size = b->used;
+  for (c = 0; c < bt->dir.ncolumns; c++) {
+    const BuildColumn *bc = &bt->columns[c];
+    Chunk *chunks = t->columns[c].chunks;
+    for (i = 0; chunks && i < bc->nchunks; i++) chunkDecode(&chunks[i], &bc->chunks[i], b->payload);
+  }
+}
+
+/* Decodes those columns of a table that is still being built which its keys read. */
+static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t) {
+  uint32_t c, k, p;
+  memset(t, 0, sizeof(*t));
   t->rows = bt->dir.rows;
   t->chunk_shift = bt->dir.chunk_shift;
   t->chunk_mask = (UINT64_C(1) << bt->dir.chunk_shift) - 1;
@@ -87,18 +99,22 @@ static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table
   t->columns = calloc(bt->dir.ncolumns, sizeof(Column));
   if (t->columns == NULL) return buildNoMemory(b);
   for (c = 0; c < bt->dir.ncolumns; c++) {
-    const BuildColumn *bc = &bt->columns[c];
-    Column *out = &t->columns[c];
-    out->info.name = b->strings + bc->dir.name;
-    out->info.types = bc->dir.types;
-    out->info.nulls = bc->dir.nulls;
-    out->chunks = aligned_alloc(64, (bc->nchunks + 1) * sizeof(Chunk));
-    if (out->chunks == NULL) {
-      decodedFree(t);
-      return buildNoMemory(b);
-    }
-    for (i = 0; i < bc->nchunks; i++) chunkDecode(&out->chunks[i], &bc->chunks[i], b->payload);
+    t->columns[c].info.name = b->strings + bt->columns[c].dir.name;
+    t->columns[c].info.types = bt->columns[c].dir.types;
+    t->columns[c].info.nulls = bt->columns[c].dir.nulls;
   }
+  for (k = 0; k < bt->dir.nkeys; k++) {
+    for (p = 0; p < bt->keys[k].dir.nparts; p++) {
+      Column *out = &t->columns[c = bt->keys[k].parts[p].column];
+      if (out->chunks) continue;
+      out->chunks = aligned_alloc(64, (bt->columns[c].nchunks + 1) * sizeof(Chunk));
+      if (out->chunks == NULL) {
+        decodedFree(t);
+        return buildNoMemory(b);
+      }
+    }
+  }
+  decodedPlace(b, bt, t);
   return MMAPSYNC_OK;
 }
 
@@ -188,13 +204,15 @@ static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, co
   }
 }
 
+/* *fits becomes 0 if some entry would stand too far from where it is looked for. */
 static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint8_t *search,
-                     const DirKey *dk) {
+                     const DirKey *dk, int *fits) {
   HashBucket *bucket = (HashBucket *)(void *)search;
   uint64_t row, at, n = dk->search_bytes / 64;
   memset(search, 0, dk->search_bytes);
-  for (row = 0; row < t->rows; row++) {
-    uint64_t h = 0;
+  *fits = 1;
+  for (row = 0; row < t->rows && *fits; row++) {
+    uint64_t h = 0, reach;
     int p, null = 0;
     for (p = 0; p < k->info.nparts; p++) {
       mmapsync_value v;
@@ -205,9 +223,15 @@ static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k,
     }
     if (null) continue; /* equals nothing, so nobody looks for it */
     at = (h >> 32) * n >> 32;
-    while (bucket[at].used == HASH_SLOTS) at = at + 1 < n ? at + 1 : 0;
-    bucket[at].tag[bucket[at].used] = (uint8_t)h;
-    bucket[at].row[bucket[at].used++] = (uint32_t)row;
+    for (reach = 0; reach < HASH_REACH && bucket[at].used == HASH_SLOTS; reach++) {
+      at = at + 1 < n ? at + 1 : 0;
+    }
+    if (bucket[at].used == HASH_SLOTS || reach == HASH_REACH) {
+      *fits = 0;
+    } else {
+      bucket[at].tag[bucket[at].used] = (uint8_t)h;
+      bucket[at].row[bucket[at].used++] = (uint32_t)row;
+    }
     if ((row & 0xffff) == 0xffff && handleProgress(b->h) != MMAPSYNC_OK) {
       return b->rc = MMAPSYNC_INTERRUPT;
     }
@@ -233,38 +257,48 @@ static void keyDescribe(const mmapsync_builder *b, const BuildKey *bk, Key *k,
   k->info.nparts = (int)bk->dir.nparts;
 }
 
-static int keyBuild(mmapsync_builder *b, const mmapsync_table *t, Key *k, DirKey *dk) {
-  uint64_t dup_a = NO_ROW, dup_b;
+/* Builds the search structure that searchPlan() chose. */
+static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, DirKey *dk) {
+  uint64_t used = b->used;
+  int fits = 1, rc = MMAPSYNC_OK;
+  if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
+  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
+  if (dk->search_kind == SEARCH_HASH) {
+    rc = hashBuild(b, t, k, b->payload + dk->search, dk, &fits);
+  }
+  if (!fits) { /* keys made to collide: binary search does not care */
+    b->used = used;
+    dk->search_kind = SEARCH_SORTED;
+    dk->search = dk->search_bytes = 0;
+  }
+  return rc;
+}
+
+static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, Key *k,
+                    DirKey *dk) {
+  int ordered = (k->info.flags & MMAPSYNC_KEY_ORDERED) != 0;
+  uint64_t dup_a, dup_b;
   int rc = nullCheck(b, t, k);
+  if (rc == MMAPSYNC_OK && ordered) rc = orderCheck(b, t, k);
   if (rc != MMAPSYNC_OK) return rc;
-  if (k->info.flags & MMAPSYNC_KEY_ORDERED) {
-    rc = orderCheck(b, t, k);
-  } else if (t->rows > 0) {
+  searchPlan(t, k, dk);
+  rc = buildReserve(b, (ordered ? 0 : t->rows * 4) + dk->search_bytes + 2 * IMAGE_ALIGN);
+  if (rc != MMAPSYNC_OK) return rc;
+  decodedPlace(b, bt, t);
+  if (!ordered && t->rows > 0) {
     dk->order = buildTake(b, t->rows * 4);
     rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), &dup_a, &dup_b);
     if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
       rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
     }
   }
-  if (rc != MMAPSYNC_OK) return rc;
-  searchPlan(t, k, dk);
-  if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
-  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
-  if (dk->search_kind == SEARCH_HASH) rc = hashBuild(b, t, k, b->payload + dk->search, dk);
-  return rc;
+  return rc == MMAPSYNC_OK ? searchBuild(b, t, k, dk) : rc;
 }
 
 int keysBuild(mmapsync_builder *b, BuildTable *bt) {
   mmapsync_table t;
-  uint64_t most = 0;
   uint32_t i;
-  int rc;
-  /* No key takes more than an order and the larger search structure, each from an aligned start. */
-  for (i = 0; i < bt->dir.nkeys; i++) {
-    most += bt->dir.rows * 4 + (uint64_t)((double)bt->dir.rows / HASH_FILL + 2) * 64 + 256;
-  }
-  rc = buildReserve(b, most);
-  if (rc == MMAPSYNC_OK) rc = decodedOpen(b, bt, &t);
+  int rc = decodedOpen(b, bt, &t);
   if (rc != MMAPSYNC_OK) return rc;
   for (i = 0; rc == MMAPSYNC_OK && i < bt->dir.nkeys; i++) {
     BuildKey *bk = &bt->keys[i];
@@ -275,7 +309,7 @@ int keysBuild(mmapsync_builder *b, BuildTable *bt) {
       break;
     }
     keyDescribe(b, bk, &k, parts);
-    rc = keyBuild(b, &t, &k, &bk->dir);
+    rc = keyBuild(b, bt, &t, &k, &bk->dir);
     free(parts);
   }
   decodedFree(&t);

@@ -16,7 +16,8 @@
 ** A DESC part turns the number round.  What settles nothing, or has gone on too long, is left to a
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
 **
-** MEMORY: 32 bytes a row while it sorts.
+** MEMORY: 32 bytes a row while it sorts, and 16 for those of the rows that the comparison sort gets at
+** once (the C library's merges them aside).
 */
 #define _GNU_SOURCE /* qsort_r */
 #include "build.h"
@@ -28,7 +29,7 @@
 #include "order.h"
 
 #define SMALL     32  /* below this, insertion beats eight histograms */
-#define MAX_DEPTH 56  /* bytes of equal text after which ties go to the comparator */
+#define MAX_DEPTH 140 /* bytes of equal text after which ties go to the comparator */
 #define MAX_LEVEL 200 /* of recursion, each a step to the next piece */
 
 typedef struct SortItem {
@@ -54,6 +55,7 @@ typedef struct Sorter {
   int part; /* for the comparator */
   int rc;
   uint64_t dup_a, dup_b;
+  uint64_t ncompare; /* calls of the comparator */
   uint32_t count[8][256];
 } Sorter;
 
@@ -170,7 +172,10 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
 static int itemCompare(const void *pa, const void *pb, void *p) {
   const SortItem *a = pa, *b = pb;
   Sorter *s = p;
-  int c = keyCompareRows(s->t, s->k, s->part, a->row, b->row, &s->rc);
+  int c;
+  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
+  if (s->rc != MMAPSYNC_OK) return (a->row > b->row) - (a->row < b->row); /* to be done with it */
+  c = keyCompareRows(s->t, s->k, s->part, a->row, b->row, &s->rc);
   if (c) return c;
   if (a->row != b->row) noteEqual(s, a->row, b->row);
   return (a->row > b->row) - (a->row < b->row);

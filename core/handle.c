@@ -400,7 +400,7 @@ const char *mmapsync_path(const mmapsync *h) { return h->path ? h->path : ""; }
 void mmapsync_close(mmapsync *h) {
   if (!h) return;
   if (h->builder) mmapsync_build_abort(h->builder);
-  if (h->writer.open) mmapsync_write_abort(h);
+  if (h->writer.open) writeAbort(h);
   handleDetach(h);
   free(h->path);
   free(h);

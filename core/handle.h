@@ -61,8 +61,8 @@ struct mmapsync {
   mmapsync_options opt;
   HandleWriter writer;
 
-  /* The builder whose write is open, so that mmapsync_close() can abort it.  Set and cleared by
-  ** the builder. */
+  /* The builder whose write is open: mmapsync_close() aborts it, and meanwhile the public functions
+  ** for writing leave the write alone.  Set and cleared by the builder. */
   mmapsync_builder *builder;
 
   /* Names, all in one block of memory that `path` starts; path is NULL if open failed. */
@@ -115,6 +115,12 @@ void handleUnlock(mmapsync *h);
 /* Gives up the open state file and everything that belongs to it (mappings, data files open for
 ** writing, the writer's lock); views that are held keep what they need. */
 void handleDetach(mmapsync *h);
+
+/* In write.c: the open write, for the builder, whose write the public functions do not touch.  As
+** mmapsync_write_grow(), _commit() and _abort(). */
+int writeGrow(mmapsync *h, size_t reserve, void **data);
+int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out);
+void writeAbort(mmapsync *h);
 
 /* In read.c, for write.c: the trailer of the active snapshot. */
 int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid);

@@ -45,8 +45,9 @@
 **             rank of the value's bit: one line read, nothing to compare
 **     HASH    any other: 64-byte buckets of 12 one-byte tags, a u32 number of entries, and 12 row
 **             numbers.  Bucket (h >> 32) * nbucket >> 32, tag h & 255, h from orderHash(); a full
-**             bucket goes on in the next, the last in the first.  Rows with NULL in the key are not in.
-**             One line for the bucket, mostly one row to compare
+**             bucket goes on in the next, the last in the first, for 64 buckets at most (what does not
+**             fit so is SORTED).  Rows with NULL in the key are not in.  One line for the bucket,
+**             mostly one row to compare
 **     SORTED  none: binary search in the order
 **
 ** READING AN IMAGE THAT LIES.  imageOpen() takes each number of the directory out of the mapping once,
@@ -167,6 +168,7 @@ _Static_assert(sizeof(DirPart) == 8, "a key part is 8 bytes");
 #define RANK_BITS  480 /* keys a line stands for */
 
 #define HASH_SLOTS 12
+#define HASH_REACH 64 /* buckets from an entry's own to where it stands, at most: bounds a search */
 typedef struct HashBucket {
   uint8_t tag[HASH_SLOTS];
   uint32_t used;

@@ -86,7 +86,7 @@ int mmapsync_find_all(const mmapsync_table *t, int ik, const mmapsync_value *val
   if (n < 0 || n > k->info.nparts) return MMAPSYNC_MISUSE;
   *lo = *hi = 0;
   for (i = 0; i < n; i++) {
-    if (values[i].type == MMAPSYNC_NULL) return MMAPSYNC_OK; /* NULL equals nothing */
+    if (orderIsNull(&values[i])) return MMAPSYNC_OK; /* NULL equals nothing */
   }
   rc = boundFind(t, k, values, n, 0, lo);
   if (rc == MMAPSYNC_OK) rc = boundFind(t, k, values, n, 1, hi);
@@ -134,7 +134,7 @@ static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value 
   int i, rc = MMAPSYNC_OK;
   for (i = 0; i < k->info.nparts; i++) h = orderHash(&v[i], k->parts[i].collation, h);
   b = (h >> 32) * k->nsearch >> 32;
-  for (turn = 0; turn < k->nsearch; turn++) {
+  for (turn = 0; turn < k->nsearch && turn < HASH_REACH; turn++) {
     const HashBucket *p = (const HashBucket *)(const void *)(k->search + b * 64);
     uint32_t s, used = p->used;
     if (used > HASH_SLOTS) return MMAPSYNC_CORRUPT;
@@ -164,7 +164,7 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
   k = &t->keys[ik];
   if (n != k->info.nparts || !(k->info.flags & MMAPSYNC_KEY_UNIQUE)) return MMAPSYNC_MISUSE;
   for (i = 0; i < n; i++) {
-    if (values[i].type == MMAPSYNC_NULL) return MMAPSYNC_NOTFOUND;
+    if (orderIsNull(&values[i])) return MMAPSYNC_NOTFOUND;
   }
   switch (k->search_kind) {
   case SEARCH_DIRECT:

@@ -5,8 +5,9 @@
 ** again.  Each record is copied out of the mapping first and checked in the copy, so that a publisher
 ** who changes bytes under our eyes gains nothing.  The names are copied too.
 **
-** One allocation holds the decoded form; its size is bounded by the size of the image, because every
-** record that asks for memory here stands in the directory there.
+** One allocation holds the decoded form.  Each record in the directory asks for about its own size here,
+** so that the whole is a small multiple of the directory; one that shares records to ask for more is
+** refused.
 */
 #include "image.h"
 
@@ -16,6 +17,10 @@
 
 #include "handle.h"
 #include "order.h"
+
+/* Most memory for each byte of the directory.  A key of one column takes most: 80 bytes there, and 192
+** here. */
+#define ARENA_FACTOR 8
 
 struct mmapsync_image {
   mmapsync_view of; /* what it was made from; mmapsync_image_fits() compares */
@@ -64,6 +69,9 @@ static const char *stringAt(const Decoder *d, uint64_t at) {
 static int arenaTake(Decoder *d, uint64_t n, size_t each, void *out) {
   size_t bytes = ((size_t)n * each + 63) & ~(size_t)63;
   void *p = NULL;
+  if (d->used + bytes > ARENA_FACTOR * d->hdr.dir_bytes + 4096) {
+    return damaged(d, "its records are shared");
+  }
   if (d->arena) {
     if (bytes > d->room - d->used) return damaged(d, "it changes while it is read");
     p = d->arena + d->used;
@@ -200,7 +208,8 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   mmapsync_part_def *parts;
   int rc;
   fetchRecord(d, dt->keys, i, &dk, sizeof(dk));
-  if (dk.nparts == 0 || !recordsOk(d, dk.parts, dk.nparts, sizeof(DirPart))) {
+  if (dk.nparts == 0 || dk.nparts > INT32_MAX ||
+      !recordsOk(d, dk.parts, dk.nparts, sizeof(DirPart))) {
     return damaged(d, "a key's parts lie outside the directory");
   }
   rc = arenaTake(d, dk.nparts, sizeof(*parts), &parts);
@@ -244,7 +253,7 @@ static int tableDecode(Decoder *d, uint64_t i, mmapsync_table *out) {
   fetchRecord(d, 0, i, &dt, sizeof(dt));
   if (dt.rows > IMAGE_MAX_ROWS || dt.chunk_shift > 31 || dt.ncolumns == 0 ||
       dt.ncolumns > IMAGE_MAX_COLS || dt.rowid >= (int32_t)dt.ncolumns || dt.rowid < -1 ||
-      !recordsOk(d, dt.columns, dt.ncolumns, sizeof(DirColumn)) ||
+      !recordsOk(d, dt.columns, dt.ncolumns, sizeof(DirColumn)) || dt.nkeys > INT32_MAX ||
       !recordsOk(d, dt.keys, dt.nkeys, sizeof(DirKey))) {
     return damaged(d, "a table's record is out of bounds");
   }
@@ -294,7 +303,7 @@ static int headerDecode(Decoder *d) {
                        MMAPSYNC_FORMAT);
   }
   if (p->bytes != d->size) return damaged(d, "its length is not the payload's");
-  if (!bufferOk(d, p->dir, p->dir_bytes) || p->strings > p->dir_bytes ||
+  if (!bufferOk(d, p->dir, p->dir_bytes) || p->strings > p->dir_bytes || p->ntables > INT32_MAX ||
       !recordsOk(d, 0, p->ntables, sizeof(DirTable))) {
     return damaged(d, "the directory lies outside the payload");
   }

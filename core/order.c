@@ -81,15 +81,19 @@ static int compareText(const mmapsync_value *a, const mmapsync_value *b, int col
   return (na > nb) - (na < nb);
 }
 
+int orderIsNull(const mmapsync_value *v) {
+  return v->type == MMAPSYNC_NULL || (v->type == MMAPSYNC_REAL && v->u.r != v->u.r);
+}
+
 /* Where a storage class stands: the two kinds of number share a place. */
-static int classOf(uint32_t type) {
+static int classOf(const mmapsync_value *v) {
   static const int8_t aClass[] = {0, 1, 1, 2, 3};
-  assert(type <= MMAPSYNC_BLOB);
-  return aClass[type];
+  assert(v->type <= MMAPSYNC_BLOB);
+  return orderIsNull(v) ? 0 : aClass[v->type];
 }
 
 int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int collation) {
-  int ca = classOf(a->type), cb = classOf(b->type);
+  int ca = classOf(a), cb = classOf(b);
   if (ca != cb) return ca < cb ? -1 : 1;
   switch (ca) {
   case 0: return 0;

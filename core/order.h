@@ -13,6 +13,9 @@
 /* Less than, equal to or greater than 0; exact beyond 2^53, where a cast of either side is not. */
 int orderIntReal(int64_t i, double r);
 
+/* NULL, or a NaN, which stands for it: SQLite makes no other use of one. */
+int orderIsNull(const mmapsync_value *v);
+
 /* Chains one value onto the hash of the values before it (start with 0). */
 uint64_t orderHash(const mmapsync_value *v, int collation, uint64_t seed);
 

@@ -201,10 +201,17 @@ static int writeNotOpen(mmapsync *h) {
   return handleError(h, MMAPSYNC_MISUSE, "\"%s\": no write is open", mmapsync_path(h));
 }
 
+/* A builder's write is the builder's: a commit from outside would publish half an image, and leave the
+** builder writing into the active file. */
+static int writeBuilding(mmapsync *h) {
+  return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a table image is being built", h->path);
+}
+
 int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
   HandleWriter *w = &h->writer;
   int rc;
 
+  if (h->builder) return writeBuilding(h);
   if (w->open) return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   if (reserve > VERSION_SIZE_MAX) return writeTooBig(h, reserve);
   rc = writeLock(h);
@@ -219,7 +226,7 @@ int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
   return MMAPSYNC_OK;
 }
 
-int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data) {
+int writeGrow(mmapsync *h, size_t reserve, void **data) {
   HandleWriter *w = &h->writer;
   int rc;
 
@@ -234,8 +241,20 @@ int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data) {
   return MMAPSYNC_OK;
 }
 
-void mmapsync_write_abort(mmapsync *h) {
+int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data) {
+  return h->builder ? writeBuilding(h) : writeGrow(h, reserve, data);
+}
+
+void writeAbort(mmapsync *h) {
   if (h->writer.open) writeEnd(h, h->writer.before);
+}
+
+void mmapsync_write_abort(mmapsync *h) {
+  if (h->builder) {
+    (void)writeBuilding(h);
+  } else {
+    writeAbort(h);
+  }
 }
 
 /* ---- commit ----------------------------------------------------------------------------------- */
@@ -307,7 +326,7 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   return rc;
 }
 
-int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
+int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
   HandleWriter *w = &h->writer;
   uint64_t hash = 0;
   int rc = MMAPSYNC_OK;
@@ -323,10 +342,14 @@ int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_resu
     rc = handleHash(h, NULL, w->file[w->index].base, size, &hash);
   }
   if (rc != MMAPSYNC_OK) {
-    mmapsync_write_abort(h);
+    writeAbort(h);
     return rc;
   }
   return writeFinish(h, size, kind, hash, out);
+}
+
+int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
+  return h->builder ? writeBuilding(h) : writeCommit(h, size, kind, out);
 }
 
 int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out) {
@@ -339,7 +362,7 @@ int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out
   if (rc != MMAPSYNC_OK) return rc;
   rc = handleHash(h, to, data, n, &hash);
   if (rc != MMAPSYNC_OK) {
-    mmapsync_write_abort(h);
+    writeAbort(h);
     return rc;
   }
   return writeFinish(h, n, MMAPSYNC_KIND_RAW, hash, out);

@@ -42,7 +42,8 @@ typedef struct Plan {
 
 typedef struct DeclColumn {
   char *zName;
-  char aff; /* AFF_... of the declared type */
+  int eColl; /* its declared collation: MMAPSYNC_BINARY ..., or -1 for another */
+  char aff;  /* AFF_... of the declared type */
 } DeclColumn;
 
 typedef struct DeclKeyPart {

@@ -215,6 +215,7 @@ static int tableKeep(VtabTable *p, const mmapsync_table *pTab, int nCol) {
   for (i = 0; i < nCol; i++) {
     const mmapsync_column_info *pCol = mmapsync_column_about(pTab, i);
     p->aCol[i].aff = valueAffinity(pCol->type);
+    p->aCol[i].eColl = valueCollation(pCol->collation);
     p->aCol[i].zName = sqlite3_mprintf("%s", pCol->name);
     if (p->aCol[i].zName == NULL) return SQLITE_NOMEM;
   }

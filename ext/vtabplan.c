@@ -192,6 +192,17 @@ static int planExact(const VtabTable *p, sqlite3_index_info *pInfo, const PlanPa
 }
 
 /*
+** Whether constraint i compares column iCol by the collation that SQLite names.  For the columns of a row
+** value before IN it names BINARY whatever they are compared by, and hands over only one of the values that
+** their collation calls equal.  Nothing says that it is one of these; but a single value that is known now
+** stands alone on its side, and what is compared by the column's own collation needs no knowing.
+*/
+static int planCollates(const VtabTable *p, sqlite3_index_info *pInfo, int i, int iCol, int eColl) {
+  sqlite3_value *pVal = NULL;
+  return eColl == p->aCol[iCol].eColl || sqlite3_vtab_rhs_value(pInfo, i, &pVal) == SQLITE_OK;
+}
+
+/*
 ** The constraints that a lookup may use.
 */
 static int planParts(const VtabTable *p, sqlite3_index_info *pInfo, PlanPart *aPart, int nMax) {
@@ -206,7 +217,8 @@ static int planParts(const VtabTable *p, sqlite3_index_info *pInfo, PlanPart *aP
     pPart->iCons = i;
     if (pPart->iCol < 0) {
       pPart->eColl = MMAPSYNC_BINARY;
-    } else if (pPart->eColl < 0 || p->aMap[pPart->iCol] < 0) {
+    } else if (pPart->eColl < 0 || p->aMap[pPart->iCol] < 0 ||
+               !planCollates(p, pInfo, i, pPart->iCol, pPart->eColl)) {
       continue;
     }
     pPart->bIn =

@@ -22,8 +22,12 @@
 ** time.  Nobody is left counted in.  The sequence has risen by the number of publishes, but for those of
 ** which a killed writer could not tell.
 **
-** Threads and processes sleep and yield at random while they hold a view or a write, which widens the
-** gaps between two steps far more than chance would.
+** CHANCE.  Time goes in two gaits by turns.  At a walk, payloads are of all sizes, and readers and
+** writers sleep and yield at random while they hold a view or a write.  At a sprint, payloads are a few
+** words and nobody waits: the calls of the library are then most of what is done, and what interrupts a
+** reader finds it between two instructions of them.  Readers are interrupted all the time, by signals
+** whose handler naps for as long as many publishes take; also there where a reader has found a file and
+** has not claimed it yet.
 **
 ** THREAD SANITIZER.  It orders accesses by address, and each handle maps the files anew; so in that build
 ** all mappings of a file are made one, and only threads run.  It does not know flock() either: that is
@@ -105,11 +109,24 @@ static uint64_t chance(uint64_t *seed, uint64_t n) {
   return *seed % n;
 }
 
-/* Gives way to others, sometimes for longer. */
+/* The gait of this thread, from the clock. */
+static _Thread_local int sprint;
+static void gait(void) { sprint = (int)(now() >> 26 & 1); }
+
+/* At a walk, gives way to others, sometimes for longer. */
 static void jitter(uint64_t *seed) {
-  uint64_t r = chance(seed, 64);
+  uint64_t r;
+  if (sprint) return;
+  r = chance(seed, 64);
   if (r == 0) sched_yield();
   if (r == 1) nanosleep(&(struct timespec){0, (long)chance(seed, 200000)}, NULL);
+}
+
+static void nap(int sig) {
+  int err = errno;
+  (void)sig;
+  nanosleep(&(struct timespec){0, 300000}, NULL);
+  errno = err;
 }
 
 /* ---- payloads --------------------------------------------------------------------------------- */
@@ -182,8 +199,9 @@ static void *readerRun(void *who) {
     broken("open: %s", mmapsync_errmsg(h));
   } else {
     while (now() < endTime) {
-      readOnce(h, &seed, &last);
-      if (++n % 64 == 0) atomic_fetch_add(&tally->reads, 64);
+      gait();
+      for (n = 0; n < (sprint ? 256 : 16); n++) readOnce(h, &seed, &last);
+      atomic_fetch_add(&tally->reads, n);
     }
   }
   mmapsync_close(h);
@@ -227,11 +245,12 @@ static void *writerRun(void *who) {
   opt.grace_ms = HAMMER_GRACE_MS;
   if (mmapsync_open(path, &opt, &h) != MMAPSYNC_OK) broken("open: %s", mmapsync_errmsg(h));
   while (now() < endTime && mmapsync_path(h)[0]) {
-    uint64_t i, words = chance(&seed, chance(&seed, 4) ? 100 : HAMMER_WORDS);
+    uint64_t i, words = chance(&seed, sprint ? 16 : chance(&seed, 4) ? 100 : HAMMER_WORDS);
     uint64_t name = payloadName((uintptr_t)who, ++number, words);
     mmapsync_result done;
     int rc;
 
+    gait();
     if (chance(&seed, 2)) {
       for (i = 0; i < words; i++) bytes[i] = name + i * HAMMER_STEP;
       rc = mmapsync_write(h, bytes, words * 8, &done);
@@ -366,7 +385,7 @@ static uint64_t sequenceNow(int last) {
 int main(int argc, char **argv) {
   pthread_t thread[HAMMER_THREADS + 3];
   pid_t process[HAMMER_PROCESSES + 1];
-  uint64_t first, rise, publishes, kills;
+  uint64_t first, rise, publishes, kills, seed = 1;
   int i, readers, writers, processes = 0, started = 0, status;
 
   if (argc != 4 || atof(argv[1]) <= 0 || atoi(argv[2]) < 1 || atoi(argv[2]) > HAMMER_THREADS) {
@@ -382,6 +401,7 @@ int main(int argc, char **argv) {
   first = sequenceNow(0);
   endTime = now() + (uint64_t)(atof(argv[1]) * 1e9);
 
+  sigaction(SIGUSR1, &(struct sigaction){.sa_handler = nap}, NULL);
   if (!HAMMER_TSAN) {
     for (; processes <= HAMMER_PROCESSES; processes++) {
       process[processes] = child();
@@ -402,6 +422,13 @@ int main(int argc, char **argv) {
     } else {
       broken("cannot start a thread");
     }
+  }
+  while (now() < endTime) {
+    /* Readers come first in both; one that has ended is still ours to name until it is waited for. */
+    i = (int)chance(&seed, (uint64_t)(readers + HAMMER_PROCESSES));
+    if (i < readers && i < started) pthread_kill(thread[i], SIGUSR1);
+    if (i >= readers && processes) kill(process[i - readers], SIGUSR1);
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
   }
   for (i = 0; i < started; i++) pthread_join(thread[i], NULL);
   for (i = 0; i < processes; i++) {

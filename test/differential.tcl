@@ -131,6 +131,7 @@ proc makeTable {name n} {
     set decls [lreplace $decls $i $i "c$i INTEGER PRIMARY KEY[expr {$kind eq "ipkdesc" ? " DESC" : ""}]"]
     set fillOf [lreplace $fillOf $i $i rowid]
   }
+  if {$kind eq "one"} { set decls [lmap d $decls { regsub {^(c\d) INTEGER} $d {\1 INT} }] } ;# or it is the rowid
   set at [rnd [expr {$k + 1}]]
   set decls [linsert $decls $at "z INT"]
   set columns [linsert $columns $at z]
@@ -226,7 +227,10 @@ proc makeView {name table} {
     append list ", [string map {z%2 t.z%2} [viewExpression $c $d]] AS e$i"
     append other ", [pick [list $c $d $d "CAST($d AS TEXT)" "$d+0"]]"
   }
-  switch [pick {plain plain plain where join left union mixed mixed distinct limit group}] {
+  set kind [pick {plain plain plain where join left union mixed mixed distinct limit group}]
+  # Text of numbers beyond 2^53 in a column of affinity REAL: IN and = differ about it.
+  if {$kind eq "mixed" && [regexp {922337203685|900719925474} [dict get $table sql]]} { set kind plain }
+  switch $kind {
     plain    { set from "FROM $t t" }
     where    { set from "FROM $t t WHERE t.z%3" }
     join     { set from "FROM $t t JOIN n1 ON t.z=n1.z" }
@@ -326,7 +330,7 @@ proc condition {table prefix {deep 1}} {
   set s [sampled $t $c0]
   set c $prefix$c0
   set d $prefix[pick [dict get $table columns]]
-  switch [rnd 35] {
+  switch [rnd 33] {
     0 - 1 - 2 - 3 - 4 - 5 - 6 { return "$c = [value $t $s]" }
     7  { return "[value $t $s] = $c" }
     8  { return "$c = [value $t $s] AND $d = [value $t $s]" }
@@ -352,10 +356,6 @@ proc condition {table prefix {deep 1}} {
     30 { return "($c, $d) IN (VALUES ([value $t $s], [value $t $s]), ([value $t $s], [value $t $s]))" }
     31 { return "CASE $c WHEN [value $t $s] THEN 1 WHEN [value $t $s] THEN 0 ELSE $d END" }
     32 { return "$c = $d AND $d = [value $t $s]" }
-    33 {
-      if {!$deep} { return "$c = $d" }
-      return "($c, $d) IN (SELECT $c0, [string range $d [string length $prefix] end] FROM $t WHERE [condition $table {} 0])"
-    }
   }
   return "$c = [value $t $s]"
 }

@@ -15,7 +15,7 @@ static void caseEncodings(void) {
   static const char *const encodings[] = {"null",  "sequence", "constant", "int8",  "int16",
                                           "int32", "int64",    "constant", "real",  "text",
                                           "blob",  "dict8",    "dict16",   "mixed", "int8"};
-  char(*names)[12] = calloc(N, sizeof(*names));
+  char(*names)[20] = calloc(N, sizeof(*names));
   mmapsync *h = channelOpen();
   Opened o;
   int kind, i;
@@ -166,7 +166,7 @@ static void caseWide(void) {
   enum { WIDE = 32768 };
   mmapsync *h = channelOpen();
   mmapsync_column_def *cols = calloc(WIDE, sizeof(*cols));
-  char(*names)[8] = calloc(WIDE, sizeof(*names));
+  char(*names)[16] = calloc(WIDE, sizeof(*names));
   static const int widths[] = {2000, WIDE - 1};
   mmapsync_table_def def;
   mmapsync_builder *b;

@@ -224,6 +224,13 @@ static void holdsNothing(mmapsync *h) {
   CHECK(mmapsync_read(h, &view) == MMAPSYNC_EMPTY);
 }
 
+/* The key of row i starts a long text. */
+static void skuPut(char *to, int i) {
+  char name[16];
+  snprintf(name, sizeof(name), "%05d-", i);
+  memcpy(to, name, 6);
+}
+
 /* The table `prices`: a unique text key against the order of the rows, and a key that is not unique. */
 static int buildPrices(mmapsync *h, int cents) {
   static const mmapsync_column_def cols[] = {{.name = "sku"}, {.name = "kind"}, {.name = "cents"}};
@@ -242,8 +249,7 @@ static int buildPrices(mmapsync *h, int cents) {
   memset(text, 's', sizeof(text)); /* long ones, so that the file has to grow */
   mmapsync_build_table(b, &prices);
   for (i = ROWS - 1; i >= 0; i--) {
-    snprintf(text, 6, "%05d", i);
-    text[5] = '-';
+    skuPut(text, i);
     mmapsync_build_text(b, text, sizeof(text));
     mmapsync_build_text(b, i % 2 ? "odd" : "even", i % 2 ? 3 : 4);
     mmapsync_build_int(b, cents + i);
@@ -267,8 +273,7 @@ static int readPrices(mmapsync *h, int cents) {
     memset(text, 's', sizeof(text));
     CHECK(t && mmapsync_table_about(t)->rows == ROWS);
     for (i = 0; i < ROWS; i++) {
-      snprintf(text, 6, "%05d", i);
-      text[5] = '-';
+      skuPut(text, i);
       v.type = MMAPSYNC_TEXT;
       v.n = sizeof(text);
       v.u.p = text;

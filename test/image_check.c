@@ -303,23 +303,41 @@ static void caseBadRow(void) {
   mmapsync_close(h);
 }
 
-/* A builder is the handle's open write, and ends with it. */
+/* A builder is the handle's open write, which nobody else may touch, and ends with the handle. */
 static void caseBuilderEnds(void) {
   mmapsync *h = channelOpen(), *other = channelOpen();
   mmapsync_table_def def = table(1, NULL, 0);
   mmapsync_builder *b, *second;
+  mmapsync_value v;
+  void *data;
+  Opened o;
 
   WRITE(other, "before");
   OK(h, mmapsync_build_begin(h, &b));
-  FAILS(h, mmapsync_build_begin(h, &second), MMAPSYNC_MISUSE, "\"%s\": a write is open", checkPath);
+  OK(h, mmapsync_build_table(b, &def));
+#define BUILDING "\"%s\": a table image is being built", checkPath
+  FAILS(h, mmapsync_build_begin(h, &second), MMAPSYNC_MISUSE, BUILDING);
   CHECK(second == NULL);
-  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_MISUSE, "\"%s\": a write is open", checkPath);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_MISUSE, BUILDING);
+  FAILS(h, mmapsync_write_begin(h, 1, &data), MMAPSYNC_MISUSE, BUILDING);
+  FAILS(h, mmapsync_write_grow(h, 1, &data), MMAPSYNC_MISUSE, BUILDING);
+  FAILS(h, mmapsync_write_commit(h, 1, MMAPSYNC_KIND_RAW, NULL), MMAPSYNC_MISUSE, BUILDING);
+  mmapsync_write_abort(h); /* neither */
+#undef BUILDING
   FAILS(other, mmapsync_build_begin(other, &second), MMAPSYNC_BUSY,
         "\"%s_state\": another writer holds the lock", checkPath);
   HOLDS(h, "before");
+  OK(h, mmapsync_build_int(b, 42));
+  OK(h, mmapsync_build_row(b));
+  OK(h, mmapsync_build_commit(b, NULL));
+  openImage(&o, other);
+  CHECK(mmapsync_get(o.t, 0, 0, &v) == MMAPSYNC_OK && v.u.i == 42);
+  closeImage(&o);
+
+  WRITE(other, "before");
+  OK(h, mmapsync_build_begin(h, &b));
   mmapsync_build_abort(b);
   mmapsync_build_abort(NULL);
-
   OK(other, mmapsync_build_begin(other, &b));
   OK(other, mmapsync_build_table(b, &def));
   OK(other, mmapsync_build_int(b, 1));

@@ -182,7 +182,8 @@ proc client_end {n} {
     $handle eval {db close}
     interp delete $handle
   } else {
-    catch {close $handle}
+    # A crash or a leak in there must not pass unseen.
+    if {[catch {close $handle} message]} {test_failed "client $n" "a good end" $message}
   }
 }
 
