@@ -56,7 +56,8 @@ int buildReserve(mmapsync_builder *b, uint64_t n) {
   want = b->room + b->room / 8;
   if (want < need) want = need;
   rc = writeGrow(b->h, want, &p);
-  if (rc != MMAPSYNC_OK && want > need) rc = writeGrow(b->h, want = need, &p);
+  if ((rc == MMAPSYNC_FULL || rc == MMAPSYNC_TOOBIG) && want > need)
+    rc = writeGrow(b->h, want = need, &p);
   if (rc != MMAPSYNC_OK) return b->rc = rc;
   b->payload = p;
   b->room = want;

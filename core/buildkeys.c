@@ -23,15 +23,38 @@
 
 /* ---- sentences ------------------------------------------------------------------------------- */
 
+/* Bytes of the UTF-8 character at z, of which n are left; 0 if there is none, or none to print. */
+static int charBytes(const uint8_t *z, uint32_t n) {
+  uint32_t i, k = z[0] < 0x80 ? 1 : z[0] >= 0xf0 ? 4 : z[0] >= 0xe0 ? 3 : 2;
+  if (z[0] < 0x20 || z[0] == 0x7f || (z[0] >= 0x80 && z[0] < 0xc2) || z[0] > 0xf4 || k > n)
+    return 0;
+  for (i = 1; i < k; i++) {
+    if ((z[i] & 0xc0) != 0x80) return 0;
+  }
+  return (int)k;
+}
+
+/* The beginning of a text, fit for a sentence: what cannot be printed becomes a question mark. */
+static int printText(char *z, size_t room, const mmapsync_value *v) {
+  const uint8_t *p = v->u.p;
+  char zText[48];
+  uint32_t i = 0;
+  int n = 0;
+  while (i < v->n && n < 40) {
+    int k = charBytes(p + i, v->n - i);
+    if (k == 0) zText[n++] = '?';
+    memcpy(zText + n, p + i, (size_t)k);
+    n += k;
+    i += k ? (uint32_t)k : 1;
+  }
+  return snprintf(z, room, "'%.*s%s'", n, zText, i < v->n ? "..." : "");
+}
+
 static int printValue(char *z, size_t room, const mmapsync_value *v) {
-  int n = v->n < 40 ? (int)v->n : 40;
-  const char *zMore = v->n > 40 ? "..." : "";
   switch (v->type) {
   case MMAPSYNC_INTEGER: return snprintf(z, room, "%lld", (long long)v->u.i);
   case MMAPSYNC_REAL: return snprintf(z, room, "%.17g", v->u.r);
-  case MMAPSYNC_TEXT:
-    while (n > 0 && n < (int)v->n && (((const uint8_t *)v->u.p)[n] & 0xc0) == 0x80) n--;
-    return snprintf(z, room, "'%.*s%s'", n, (const char *)v->u.p, zMore);
+  case MMAPSYNC_TEXT: return printText(z, room, v);
   case MMAPSYNC_BLOB: return snprintf(z, room, "a blob of %u bytes", v->n);
   default: return snprintf(z, room, "NULL");
   }

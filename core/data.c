@@ -8,6 +8,10 @@
 ** mapped.  That a file is long enough proves nothing, since it may have holes that somebody's
 ** ftruncate() made; so a handle reserves the whole range the first time it uses a file, and remembers.
 **
+** LENGTH.  A look at a mapped page past the file's end kills, too.  A writer sees to it that a file it
+** has not looked after, because others held the lock meanwhile, is still as long as it was before it
+** touches it.  A reader cannot: who cuts off what readers have mapped kills them.
+**
 ** A reader maps no more of a file than the snapshot it met and its trailer take.  So whatever a write
 ** in progress has added to the file's end is mapped by no reader and can be cut off again.
 */
@@ -25,7 +29,11 @@
 #include "sys.h"
 #include "version.h"
 
-#define DATA_MODE 0640
+#define DATA_MODE    0640
+
+/* Bytes reserved in one system call.  A signal may undo all that a call has done (on tmpfs it does), and
+** then it is made again: in steps, a process whose timer ticks gets on, and can be told to stop. */
+#define RESERVE_STEP ((size_t)64 << 20)
 
 static const char trailerMagic[8] = {'m', 'm', 'a', 'p', 's', 'y', 'n', 'c'};
 
@@ -96,7 +104,9 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version) {
   }
   length = trailerEnd(size);
   if ((uint64_t)st.st_size < length) length = (size_t)st.st_size;
-  if (old && old->device == st.st_dev && old->inode == st.st_ino && old->length >= length) {
+  /* A mapping that ends past the file's end is of a file that was cut short: a look there kills. */
+  if (old && old->device == st.st_dev && old->inode == st.st_ino && old->length >= length &&
+      old->length <= (uint64_t)st.st_size) {
     old->checked = version;
     goto done;
   }
@@ -138,8 +148,8 @@ void dataUnref(DataMap *map) {
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
-/* Closes a file that is no longer the one at its path.  One that was cut short must be reserved
-** again. */
+/* Closes a file that is no longer the one at its path.  One that was cut short must be reserved again,
+** and what it carried is gone. */
 static void dataCheck(mmapsync *h, unsigned index) {
   DataFile *f = &h->writer.file[index];
   struct stat st;
@@ -149,7 +159,10 @@ static void dataCheck(mmapsync *h, unsigned index) {
     return;
   }
   f->length = (size_t)st.st_size;
-  if (f->reserved > f->length) f->reserved = 0;
+  if (f->reserved > f->length) {
+    f->reserved = 0;
+    f->word = 0;
+  }
   f->trusted = 1;
 }
 
@@ -174,42 +187,59 @@ int dataOpen(mmapsync *h, unsigned index) {
   return MMAPSYNC_OK;
 }
 
-int dataReserve(mmapsync *h, unsigned index, size_t size) {
+int dataReaches(mmapsync *h, unsigned index, size_t end) {
+  const DataFile *f = &h->writer.file[index];
+  struct stat st;
+  if (f->fd < 0 || end > f->mapped) return 0;
+  if (f->trusted) return end <= f->length;
+  return sysFstat(f->fd, &st) == 0 && st.st_nlink != 0 && (uint64_t)st.st_size >= end;
+}
+
+/* Sets blocks aside up to `want`; what was begun in vain is for the caller to cut off. */
+static int dataFill(mmapsync *h, unsigned index, size_t want, size_t size) {
   DataFile *f = &h->writer.file[index];
   const char *name = h->data_name[index];
-  size_t want = (trailerEnd(size) + h->page - 1) & ~(h->page - 1);
-  size_t before = f->length;
   struct stat st;
-  void *base;
-  int err;
+  size_t n;
+  int err, rc = MMAPSYNC_OK;
 
-  assert(f->fd >= 0 && size <= VERSION_SIZE_MAX);
-  if (want > f->reserved) {
-    err = sysReserve(f->fd, (off_t)f->reserved, (off_t)(want - f->reserved));
+  while (rc == MMAPSYNC_OK && f->reserved < want) {
+    n = want - f->reserved < RESERVE_STEP ? want - f->reserved : RESERVE_STEP;
+    err = sysReserve(f->fd, (off_t)f->reserved, (off_t)n);
     if (err) {
       /* Some file systems keep what they got hold of. */
       if (sysFstat(f->fd, &st) == 0) f->length = (size_t)st.st_size;
-      dataTrim(h, index, before);
-      if (err == ENOSPC || err == EDQUOT) {
-        return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %zu bytes", name, size);
-      }
-      return handleSystem(h, name, "reserve room", err);
+      if (err != ENOSPC && err != EDQUOT) return handleSystem(h, name, "reserve room", err);
+      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %zu bytes", name, size);
     }
-    f->reserved = want;
-    if (f->length < want) f->length = want;
+    f->reserved += n;
+    if (f->length < f->reserved) f->length = f->reserved;
+    if (f->reserved < want) rc = handleProgress(h);
   }
-  if (want > f->mapped) {
+  return rc;
+}
+
+int dataReserve(mmapsync *h, unsigned index, size_t size) {
+  DataFile *f = &h->writer.file[index];
+  size_t want = (trailerEnd(size) + h->page - 1) & ~(h->page - 1);
+  size_t before = f->length;
+  void *base;
+  int rc;
+
+  assert(f->fd >= 0 && size <= VERSION_SIZE_MAX);
+  rc = dataFill(h, index, want, size);
+  if (rc == MMAPSYNC_OK && want > f->mapped) {
     base = f->base ? sysRemap(f->base, f->mapped, want)
                    : sysMap(want, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd);
-    if (!base) {
-      err = errno;
-      dataTrim(h, index, before);
-      return handleSystem(h, name, "map", err);
+    if (base) {
+      f->base = base;
+      f->mapped = want;
+    } else {
+      rc = handleSystem(h, h->data_name[index], "map", errno);
     }
-    f->base = base;
-    f->mapped = want;
   }
-  return MMAPSYNC_OK;
+  if (rc != MMAPSYNC_OK) dataTrim(h, index, before);
+  return rc;
 }
 
 /* A failure is no harm: the file stays longer than it need be. */

@@ -136,12 +136,16 @@ typedef struct DataFile {
   size_t length;   /* bytes of the file */
   size_t reserved; /* bytes from its start that are known to have blocks */
   uint64_t word;   /* the version word this handle last published there, or 0 */
-  int trusted;     /* compared with the file at its path since the lock was taken */
+  int trusted; /* compared with the file at its path since the lock was taken, or the options set */
 } DataFile;
 
 /* Opens data file `index` for writing, making it if need be.  If it is open and not trusted, makes
 ** sure that it still is the one at its path, and takes notice of its length. */
 int dataOpen(struct mmapsync *h, unsigned index);
+
+/* Whether the first `end` bytes of data file `index` are mapped for writing and there to be looked at: if
+** not trusted, it may have been cut short or removed. */
+int dataReaches(struct mmapsync *h, unsigned index, size_t end);
 
 /* Reserves and maps room for a payload of `size` bytes and its trailer.  May move the mapping. */
 int dataReserve(struct mmapsync *h, unsigned index, size_t size);

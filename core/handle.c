@@ -240,11 +240,13 @@ int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, s
 void handleUnlock(mmapsync *h) {
   HandleWriter *w = &h->writer;
   if (!w->locked) return;
-  sysLock(h->state->fd, LOCK_UN);
+  /* The lock is one for all copies of a descriptor: a child that ends its copy of a handle must leave
+  ** the parent its lock. */
+  if (!handleForked(h)) sysLock(h->state->fd, LOCK_UN);
   w->locked = 0;
-  /* From here on another writer may change the files. */
-  w->file[0].trusted = w->file[1].trusted = 0;
 }
+
+int handleForked(const mmapsync *h) { return h->writer.pid != (uint32_t)getpid(); }
 
 void handleDetach(mmapsync *h) {
   int i;
@@ -261,6 +263,7 @@ void handleDetach(mmapsync *h) {
   h->about.version = 0;
   h->last_version = 0;
   h->checked_version = 0;
+  h->writer.synced = 0;
 }
 
 /* ---- open, configure, close ------------------------------------------------------------------- */
@@ -389,8 +392,11 @@ int mmapsync_configure(mmapsync *h, const mmapsync_options *opt) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   }
   rc = handleOptions(h, opt);
-  if (rc == MMAPSYNC_OK && h->opt.lock != MMAPSYNC_LOCK_HOLD) handleUnlock(h);
-  return rc;
+  if (rc != MMAPSYNC_OK) return rc;
+  if (h->opt.lock != MMAPSYNC_LOCK_HOLD) handleUnlock(h);
+  /* Until now, or from now on, there may be other writers. */
+  h->writer.file[0].trusted = h->writer.file[1].trusted = 0;
+  return MMAPSYNC_OK;
 }
 
 const mmapsync_options *mmapsync_options_of(const mmapsync *h) { return &h->opt; }

@@ -30,22 +30,24 @@ typedef struct HandleAbout {
 
 /* The write in progress, and what this handle knows as a writer.  Owned by write.c. */
 typedef struct HandleWriter {
-  DataFile file[2];      /* the data files, open for writing */
-  int locked;            /* this handle holds the writer's lock */
-  uint32_t pid;          /* of this process, for the trailer */
-  int folder_synced;     /* no file was created since the folder was synced */
-  uint64_t last;         /* the highest sequence this handle has published or met */
-  int open;              /* a write is open: the rest is in force */
-  unsigned index;        /* the file it writes to */
-  size_t limit;          /* payload bytes handed out */
-  size_t before;         /* length of that file before this write */
-  uint64_t active;       /* the version word in force when the write began, or 0 */
-  uint64_t carried;      /* the version word the file carried before this write; 0: unknown */
-  uint64_t carried_hash; /* hash of those bytes, if ... */
-  int carried_known;     /* ... this is set */
-  uint64_t sequence;     /* the number this write will have */
-  uint32_t waited_ms;    /* for the result */
-  int reset;
+  DataFile file[2];         /* the data files, open for writing */
+  int locked;               /* this handle holds the writer's lock */
+  uint32_t pid;             /* of this process, for the trailer and to know a child by */
+  int folder_synced;        /* no file was created since the folder was synced */
+  uint64_t synced;          /* a version word that is known to be on the disk, or 0 ... */
+  uint64_t synced_sequence; /* ... and whose: a word may come back */
+  uint64_t last;            /* the highest sequence this handle has published or met */
+  int open;                 /* a write is open: the rest is in force */
+  unsigned index;           /* the file it writes to */
+  size_t limit;             /* payload bytes handed out */
+  size_t before;            /* length of that file before this write */
+  uint64_t active;          /* the version word in force when the write began, or 0 */
+  uint64_t carried;         /* the version word the file carried before this write; 0: unknown */
+  uint64_t carried_hash;    /* hash of those bytes, if ... */
+  int carried_known;        /* ... this is set */
+  uint64_t sequence;        /* the number this write will have */
+  uint32_t waited_ms;       /* for the result */
+  int reset;                /* likewise; kept from a write that published nothing */
 } HandleWriter;
 
 struct mmapsync {
@@ -108,6 +110,9 @@ int handleProgress(mmapsync *h);
 /* Hashes n bytes, and if `to` is not NULL copies them there on the way, asking for leave to go on
 ** now and then.  OK or INTERRUPT. */
 int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash);
+
+/* Whether this process is not the one that wrote with this handle, but a child of it. */
+int handleForked(const mmapsync *h);
 
 /* Gives the writer's lock back, if this handle has it. */
 void handleUnlock(mmapsync *h);

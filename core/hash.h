@@ -32,6 +32,11 @@
 #pragma GCC diagnostic pop
 #endif
 
+/* Hashes are stored, in trailers and in images, and before 0.8.0 the function was another. */
+#if XXH_VERSION_NUMBER < 800
+#error "xxhash 0.8.0 or later is needed"
+#endif
+
 /* The hash of n bytes; p may be NULL if n is 0. */
 static inline uint64_t hashBytes(const void *p, size_t n) { return XXH3_64bits(n ? p : "", n); }
 

@@ -67,7 +67,9 @@
 **     }
 **
 ** THREADS.  A handle, with its views, images and builder, belongs to one thread at a time; different
-** handles, of one channel too, are independent.  Nothing here keeps state outside its handle.
+** handles, of one channel too, are independent.  Nothing here keeps state outside its handle.  After
+** fork() they belong to the parent: all that the child may do with its copy of a handle is
+** mmapsync_close(), which leaves the parent its lock, its open write and its views.
 **
 ** MEMORY.  What a function hands out through a pointer to a pointer is the caller's to give back with
 ** the function its comment names.  Pointers into a snapshot (view.data, text and blobs of an image)
@@ -80,11 +82,23 @@
 ** PERMISSION.  A reader counts itself in and out in the state file, so it needs write permission on that
 ** one (MMAPSYNC_PERM otherwise), and read permission on the data files.
 **
-** PATIENCE.  A publish waits for readers of the older snapshot, at most options.grace_ms.  A view that is
-** held longer than that, over two publishes, loses its snapshot: the file is overwritten under it, the
-** result of that publish says `reset`, and nothing read through the view from then on can be relied on.
-** So hold views for less than the grace time, and raise it where that is too short.  A thread that writes
-** while it holds a view of the older snapshot waits for itself.
+** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  A view of it that
+** is held longer than that loses its snapshot: the file is overwritten under it, also by a write that is
+** aborted in the end; the next result of that handle says `reset`; and nothing read through the view from
+** then on can be relied on.  So hold views for less than the grace time, and raise it where that is too
+** short.  A reader that is stopped for longer than that in the middle of mmapsync_read() may get such a
+** view, or take another reader's protection away: a counter does not tell whose it is.  A thread that
+** writes while it holds a view of the older snapshot waits for itself.
+**
+** REMOVING.  Who removes the files of a channel that is in use, and makes it anew, has two channels of
+** one name for a while.  A reader goes over to the new one when it finds nothing published in the old, or
+** has to map a file.  One that has all it needs mapped stays with the old one, where nothing new ever
+** comes, until it is given a new handle.  A writer goes over when it takes the lock: one with LOCK_HOLD
+** or LOCK_NONE does not look, and if only the state file was removed it writes to the data files of the
+** new one.  So end the writers first; and do not cut a data file short, which kills its readers (SIGBUS).
+**
+** FILE SIZE.  A process that goes over its limit RLIMIT_FSIZE gets the signal SIGXFSZ from the kernel, and
+** ends; if it ignores that signal, the write fails with MMAPSYNC_TOOBIG.
 */
 #ifndef MMAPSYNC_H
 #define MMAPSYNC_H
@@ -135,6 +149,8 @@ typedef struct mmapsync mmapsync;
 #define MMAPSYNC_VERIFY_ATTACH   1 /* the first snapshot this handle reads */
 #define MMAPSYNC_VERIFY_SNAPSHOT 2 /* every snapshot, once */
 
+/* What a durable handle has published survives power loss until another snapshot takes its place: one of
+** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
   uint32_t grace_ms; /* how long a write waits for readers of the file it needs; default 1000 */
   int durable;       /* 1: a commit returns only when it would survive power loss; default 0 */
@@ -185,7 +201,8 @@ typedef struct mmapsync_view {
   const void *data;  /* the payload, 64-byte aligned; never NULL */
   size_t size;       /* its bytes; may be 0 */
   uint64_t version;  /* the version word: data file 1 bit, size 39 bits, checksum 24 bits */
-  uint64_t sequence; /* 1, 2, 3, ...; 0 if another writer published it */
+  uint64_t sequence; /* 1, 2, 3, ...; 0 if another kind of writer published it, after which the next
+                     ** may be 1 again */
   uint64_t time_ns;  /* when it was published, since 1970, UTC; 0 if unknown */
   uint64_t hash;     /* XXH3-64 of the payload; 0 if unknown */
   uint32_t kind;     /* MMAPSYNC_KIND_... */
@@ -205,8 +222,8 @@ int mmapsync_read(mmapsync *h, mmapsync_view *view);
 /* Ends a view and what came from it.  Never fails. */
 void mmapsync_release(mmapsync *h, mmapsync_view *view);
 
-/* The version word of the newest snapshot, or its sequence, without pinning it.  Cheap.  EMPTY, and
-** what opening gives as in mmapsync_read(). */
+/* The version word of the newest snapshot, by one look at the state file; or its sequence, for which it is
+** pinned for a moment.  Cheap.  EMPTY, and what mmapsync_read() gives. */
 int mmapsync_version(mmapsync *h, uint64_t *version);
 int mmapsync_sequence(mmapsync *h, uint64_t *sequence);
 
@@ -234,14 +251,17 @@ typedef struct mmapsync_result {
 ** durable write is published and the state file then cannot be synced, that is IOERR, and the sentence
 ** says so.
 ** BUSY; TOOBIG; FULL, PERM, CANTOPEN, IOERR, NOMEM; CORRUPT a state file that is not one; MISUSE
-** inside an open write; INTERRUPT while waiting for readers. */
+** inside an open write; INTERRUPT while room is reserved, readers are waited for, or bytes are hashed and
+** copied. */
 int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out);
 
 /* The same in place: begin takes the writer's lock, waits for readers of the file that is not
 ** active, and hands out at least `reserve` writable bytes of it, reserved on the device; grow makes
 ** them more (and may move them: use the new pointer); commit publishes the first `size` of them as
 ** `kind`; abort leaves the current snapshot as it was.  After a failed begin or commit no write is
-** open; after a failed grow it still is, at the old size.  Errors as mmapsync_write(). */
+** open; after a failed grow it still is, at the old size.  If readers were given up and nothing was
+** published, the next result of this handle says `reset`.  While a builder is open all of these, and
+** mmapsync_write(), are MISUSE, and the builder's write goes on.  Errors as mmapsync_write(). */
 int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data);
 int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data);
 int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out);

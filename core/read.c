@@ -25,21 +25,46 @@
 /* Tries to enter with the file mapped beforehand. */
 #define READ_ROUNDS   3
 
+/* Tries to subtract one reader only from what is not 0, before it is subtracted at once. */
+#define LEAVE_ROUNDS  4
+
+/* A counter from here up was taken below 0, by a reader that does not look; what it is set to then. */
+#define COUNT_BELOW_0 (UINT32_C(1) << 31)
+#define COUNT_UNKNOWN (UINT32_C(1) << 30)
+
 /* Tries to compare a payload with its hash before a newer one takes its place. */
 #define VERIFY_ROUNDS 8
 
 /* ---- claims ----------------------------------------------------------------------------------- */
 
+/* Adds one reader to file `index`; the claim of R2 and R4. */
+static void readClaim(StateShared *s, unsigned index) {
+  /* sequentially consistent: pairs with the switch in writeFinish() and the load of the counter in
+  ** writeWait() */
+  uint32_t n = atomic_fetch_add_explicit(&s->readers[index], 1, memory_order_seq_cst);
+  if (n >= COUNT_BELOW_0) {
+    /* Ours may be the one that made it 0.  An exchange and not a store: that would end the chain from
+    ** earlier readers' release to the writer. */
+    atomic_exchange_explicit(&s->readers[index], COUNT_UNKNOWN, memory_order_seq_cst);
+  }
+}
+
 /* Takes one reader away from file `index`; R6.  Not below 0: a writer may have set it to 0. */
 static void readLeave(StateShared *s, unsigned index) {
   uint32_t n = atomic_load_explicit(&s->readers[index], memory_order_relaxed);
-  while (n != 0) {
+  int round;
+  for (round = 0; round < LEAVE_ROUNDS; round++) {
+    if (n == 0) return;
     /* release: pairs with the load of the counter in writeWait(), so that our reads of the file end
     ** before the writer's stores to it begin */
     if (atomic_compare_exchange_weak_explicit(&s->readers[index], &n, n - 1, memory_order_release,
                                               memory_order_relaxed)) {
       return;
     }
+  }
+  /* Many come and go: no more tries, so that this ends.  release: as above */
+  if (atomic_fetch_sub_explicit(&s->readers[index], 1, memory_order_release) == 0) {
+    atomic_fetch_add_explicit(&s->readers[index], 1, memory_order_relaxed);
   }
 }
 
@@ -50,13 +75,13 @@ static uint64_t readEnter(StateShared *s) {
   uint64_t w;
 
   if (v == 0) return 0;
-  /* sequentially consistent, both: pair with the switch in writeFinish() and the load of the counter
-  ** in writeWait().  The load acquires what the switch released. */
-  atomic_fetch_add_explicit(&s->readers[versionIndex(v)], 1, memory_order_seq_cst);
+  readClaim(s, versionIndex(v));
+  /* sequentially consistent: comes after the claim, for all parties; and acquires what the switch in
+  ** writeFinish() released */
   w = atomic_load_explicit(&s->version, memory_order_seq_cst);
   if (versionIndex(w) == versionIndex(v) && w != 0) return w;
 
-  atomic_fetch_add_explicit(&s->readers[1 - versionIndex(v)], 1, memory_order_seq_cst);
+  readClaim(s, 1 - versionIndex(v));
   w = atomic_load_explicit(&s->version, memory_order_seq_cst);
   readLeave(s, 1 - versionIndex(w));
   if (w == 0) readLeave(s, 0); /* somebody reset the channel */
@@ -113,6 +138,17 @@ static int readNothing(mmapsync *h) {
   return handleError(h, MMAPSYNC_EMPTY, "\"%s\": nothing published yet", h->path);
 }
 
+/*
+** Whether the channel was removed since this handle opened its state, and perhaps made anew.  If so, the
+** state is given up: what is at the path now is another channel's.  A write that is open belongs to the
+** state it began under, and keeps it.
+*/
+static int readGone(mmapsync *h) {
+  if (h->writer.open || stateIsCurrent(h)) return 0;
+  handleDetach(h);
+  return 1;
+}
+
 /* Pins the newest snapshot and fills in all of *view but `switched`.  Leaves h->about of it. */
 static int readPin(mmapsync *h, mmapsync_view *view) {
   StateShared *s;
@@ -122,30 +158,41 @@ static int readPin(mmapsync *h, mmapsync_view *view) {
   int rc, round, shows;
 
   view->map = NULL;
-  if (!h->state) {
-    rc = stateOpen(h, 0);
-    if (rc != MMAPSYNC_OK) return rc;
-  }
-  s = h->state->shared;
   for (round = 0;; round++) {
+    if (!h->state) {
+      rc = stateOpen(h, 0);
+      if (rc != MMAPSYNC_OK) return rc;
+    }
+    s = h->state->shared;
     version = readEnter(s);
-    if (version == 0) return readNothing(h);
+    if (version == 0) {
+      if (round < READ_ROUNDS && readGone(h)) continue;
+      return readNothing(h);
+    }
     index = versionIndex(version);
     map = h->maps[index];
     if (readShows(h, map, version)) break;
-    if (round < READ_ROUNDS) readLeave(s, index);
+    if (round < READ_ROUNDS) {
+      readLeave(s, index);
+      rc = dataMap(h, index, version);
+      /* After the file was opened: while the state is the one at its path, the file was, too. */
+      if (readGone(h)) continue;
+      if (rc != MMAPSYNC_OK) return rc;
+      continue;
+    }
     rc = dataMap(h, index, version);
+    if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) {
+      rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
+    }
     if (rc != MMAPSYNC_OK) {
-      if (round >= READ_ROUNDS) readLeave(s, index);
+      readLeave(s, index);
       return rc;
     }
-    if (round >= READ_ROUNDS) {
-      map = h->maps[index];
-      shows = readShows(h, map, version);
-      assert(shows); /* dataMap() has mapped the payload and noted the word */
-      (void)shows;
-      break;
-    }
+    map = h->maps[index];
+    shows = readShows(h, map, version);
+    assert(shows); /* dataMap() has mapped the payload and noted the word */
+    (void)shows;
+    break;
   }
   map->refs++;
   view->map = map;
@@ -166,17 +213,16 @@ static int readPin(mmapsync *h, mmapsync_view *view) {
 ** a channel that was damaged is mended by the next publish. */
 int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
   unsigned index = versionIndex(version);
-  int rc = MMAPSYNC_OK;
+  int rc;
 
   *valid = 0;
-  if (!readShows(h, h->maps[index], version)) {
-    rc = dataMap(h, index, version);
-    if (rc == MMAPSYNC_CORRUPT || rc == MMAPSYNC_CANTOPEN) return MMAPSYNC_OK;
-    if (rc != MMAPSYNC_OK || !readShows(h, h->maps[index], version)) return rc;
-  }
+  /* Even if a mapping is there: its file may have been cut short. */
+  rc = dataMap(h, index, version);
+  if (rc == MMAPSYNC_CORRUPT || rc == MMAPSYNC_CANTOPEN) return MMAPSYNC_OK;
+  if (rc != MMAPSYNC_OK || !readShows(h, h->maps[index], version)) return rc;
   *valid = h->about.valid;
   *out = h->about.trailer;
-  return rc;
+  return MMAPSYNC_OK;
 }
 
 /* When a pinned snapshot is compared with its hash. */
@@ -256,15 +302,17 @@ void mmapsync_release(mmapsync *h, mmapsync_view *view) {
 
 /* The state, opened if need be, once something was published; its version word in *version. */
 static int readVersion(mmapsync *h, uint64_t *version) {
-  int rc;
-  if (!h->state) {
-    rc = stateOpen(h, 0);
-    if (rc != MMAPSYNC_OK) return rc;
+  int rc, round;
+  for (round = 0;; round++) {
+    if (!h->state) {
+      rc = stateOpen(h, 0);
+      if (rc != MMAPSYNC_OK) return rc;
+    }
+    /* acquire: who learns of a word here and reads then, reads no older one */
+    *version = atomic_load_explicit(&h->state->shared->version, memory_order_acquire);
+    if (*version != 0) return MMAPSYNC_OK;
+    if (round == READ_ROUNDS || !readGone(h)) return readNothing(h);
   }
-  /* acquire: who learns of a word here and reads then, reads no older one */
-  *version = atomic_load_explicit(&h->state->shared->version, memory_order_acquire);
-  if (*version == 0) return readNothing(h);
-  return MMAPSYNC_OK;
 }
 
 int mmapsync_version(mmapsync *h, uint64_t *version) {

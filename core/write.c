@@ -3,14 +3,20 @@
 ** write.c - the writer's half of the protocol.  W1 to W8 and P1 to P6 are those of state.h.
 **
 ** A write is open from mmapsync_write_begin() to its commit or abort, and what it needs to know
-** meanwhile stands in h->writer.  Everything that can fail comes before the switch (but for
-** the last sync of a durable channel), and up to there nothing that a reader may look at has changed, so a failure is undone by cutting off what the file
-** has grown by and giving the lock back.  In steady state (the file is long enough, the lock is held
-** or not asked for, no reader is in the way) a write makes no system call but to read the clock.
+** meanwhile stands in h->writer.  Everything that can fail comes before the switch (but for the last
+** sync of a durable channel), and up to there nothing of the snapshot in force has changed, so a failure
+** is undone by cutting off what the file has grown by and giving the lock back.  The snapshot before it
+** is not brought back: W4 and W5 overwrite it.  Only a reader who has outlived the grace time can still
+** look at that, and it loses it whether the write is committed or not; so `reset` is kept for the next
+** result if it is not.  In steady state (the file is long enough, the lock is held or not asked for, no
+** reader is in the way) a write makes no system call but to read the clock.
 **
 ** SEQUENCE.  One more than the largest of: the active trailer's; the one the other file carried
-** before; what this handle has published or read.  The second matters after a writer of another kind,
-** the third after a channel was removed and made anew under a handle's hands.
+** before; what this handle has published or read.  The last matters when the active snapshot has no
+** trailer, because a writer of another kind published it, and after a channel was removed and made
+** anew under a handle's hands.  Neither helps a handle that is new after a writer of another kind: it
+** finds no trailer behind the active payload, nor, since only that would tell where, the one in the
+** other file.  It starts at 1 again.
 **
 ** VERSION WORD.  A reader that finds the word it knows takes the bytes to be those it knows, and
 ** readers of another kind look at nothing else.  So a file never carries one word twice in a row for
@@ -65,12 +71,14 @@ static int writeLock(mmapsync *h) {
       }
       w->locked = 1;
       fresh = 1;
+      /* Until now another writer may have changed the files. */
+      w->file[0].trusted = w->file[1].trusted = 0;
     }
+    if (fresh) w->pid = (uint32_t)getpid();
     if (fresh && !stateIsCurrent(h)) {
       handleDetach(h);
       continue;
     }
-    if (fresh) w->pid = (uint32_t)getpid();
     if (h->state->shared) return MMAPSYNC_OK;
     rc = stateFinish(h);
     if (rc != MMAPSYNC_OK) handleDetach(h);
@@ -100,7 +108,6 @@ static int writeWait(mmapsync *h) {
   int rc = MMAPSYNC_OK;
 
   w->waited_ms = 0;
-  w->reset = 0;
   /* sequentially consistent: pairs with the claim and the second look in readEnter(); it also
   ** acquires what readLeave() released */
   if (atomic_load_explicit(readers, memory_order_seq_cst) == 0) return MMAPSYNC_OK;
@@ -110,7 +117,7 @@ static int writeWait(mmapsync *h) {
     spent = sysSteadyClock() - start;
     if (spent >= grace) {
       /* acquire: as above, of those that left in the last moment */
-      w->reset = atomic_exchange_explicit(readers, 0, memory_order_seq_cst) != 0;
+      if (atomic_exchange_explicit(readers, 0, memory_order_seq_cst) != 0) w->reset = 1;
       break;
     }
     rc = handleProgress(h);
@@ -124,8 +131,9 @@ static int writeWait(mmapsync *h) {
   return rc;
 }
 
-/* The trailer of the active snapshot, in the mapping this handle wrote it through if there is one;
-** otherwise mapped as a reader would. */
+/* The trailer of the active snapshot, in the mapping this handle writes through if it reaches that far;
+** otherwise mapped as a reader would.  *valid is 0 if it has none, as that of another kind of writer, or
+** was cut off with the end of its file. */
 static int writeActive(mmapsync *h, Trailer *t, int *valid) {
   HandleWriter *w = &h->writer;
   DataFile *f = &w->file[1 - w->index];
@@ -133,12 +141,52 @@ static int writeActive(mmapsync *h, Trailer *t, int *valid) {
 
   *valid = 0;
   if (w->active == 0) return MMAPSYNC_OK;
-  if (f->fd >= 0 && f->word == w->active && trailerEnd(size) <= f->reserved) {
-    assert(trailerEnd(size) <= f->mapped);
+  if (dataReaches(h, 1 - w->index, trailerEnd(size))) {
     *valid = trailerLoad((TrailerShared *)(void *)(f->base + trailerAt(size)), w->active, t);
     if (*valid) return MMAPSYNC_OK;
   }
   return readActive(h, w->active, t, valid);
+}
+
+static int writeSyncFolder(mmapsync *h) {
+  int fd, err = 0;
+  fd = sysOpen(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) return handleSystem(h, h->folder, "open", errno);
+  /* Some file systems have nothing to sync in a folder, and say EINVAL. */
+  if (sysSync(fd) != 0 && errno != EINVAL) err = errno;
+  sysClose(fd);
+  if (err) return handleSystem(h, h->folder, "sync", err);
+  h->writer.folder_synced = 1;
+  return MMAPSYNC_OK;
+}
+
+/*
+** For a durable channel: puts the snapshot in force on the disk, with its file's name and the word that
+** names it, unless it is known to be there.  A power failure leaves what the disk's copy of the state
+** names.  If that is an older word (because the last writer was not durable, or died before W8), it may
+** name the very file that W4 and W5 change.  `sequence` is that of the snapshot in force, 0 if unknown.
+*/
+static int writeSyncActive(mmapsync *h, uint64_t sequence) {
+  HandleWriter *w = &h->writer;
+  const char *name = h->data_name[1 - w->index];
+  struct stat st;
+  int fd, err = 0, rc;
+
+  if (sequence != 0 && w->active == w->synced && sequence == w->synced_sequence) return MMAPSYNC_OK;
+  rc = handleOpen(h, name, O_RDONLY, 0, &fd, &st, NULL);
+  if (rc == MMAPSYNC_OK) {
+    if (sysSyncData(fd) != 0) err = errno;
+    sysClose(fd);
+    if (err) return handleSystem(h, name, "sync", err);
+  } else if (rc != MMAPSYNC_NOTFOUND && rc != MMAPSYNC_CANTOPEN) {
+    return rc; /* a file that is missing is mended by this publish */
+  }
+  rc = writeSyncFolder(h);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (sysSyncData(h->state->fd) != 0) return handleSystem(h, h->state_name, "sync", errno);
+  w->synced = sequence ? w->active : 0;
+  w->synced_sequence = sequence;
+  return MMAPSYNC_OK;
 }
 
 /* W2 to W4, with the lock held. */
@@ -158,6 +206,9 @@ static int writePrepare(mmapsync *h, size_t reserve) {
   w->before = SIZE_MAX; /* nothing to cut off yet */
 
   rc = writeActive(h, &t, &valid);
+  if (rc == MMAPSYNC_OK && h->opt.durable && w->active != 0) {
+    rc = writeSyncActive(h, valid ? t.sequence : 0);
+  }
   if (rc == MMAPSYNC_OK) rc = dataOpen(h, w->index);
   if (rc != MMAPSYNC_OK) return rc;
   w->before = f->length;
@@ -172,7 +223,7 @@ static int writePrepare(mmapsync *h, size_t reserve) {
   if (w->carried && trailerEnd(versionSize(w->carried)) <= f->length) {
     size = versionSize(w->carried);
     rc = dataReserve(h, w->index, reserve > size ? reserve : size);
-    old = (TrailerShared *)(void *)(f->base + trailerAt(size));
+    if (rc == MMAPSYNC_OK) old = (TrailerShared *)(void *)(f->base + trailerAt(size));
   } else {
     rc = dataReserve(h, w->index, reserve);
   }
@@ -245,8 +296,9 @@ int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data) {
   return h->builder ? writeBuilding(h) : writeGrow(h, reserve, data);
 }
 
+/* A child that ends its copy of a handle must not cut off what its parent is writing to. */
 void writeAbort(mmapsync *h) {
-  if (h->writer.open) writeEnd(h, h->writer.before);
+  if (h->writer.open) writeEnd(h, handleForked(h) ? SIZE_MAX : h->writer.before);
 }
 
 void mmapsync_write_abort(mmapsync *h) {
@@ -258,18 +310,6 @@ void mmapsync_write_abort(mmapsync *h) {
 }
 
 /* ---- commit ----------------------------------------------------------------------------------- */
-
-static int writeSyncFolder(mmapsync *h) {
-  int fd, err = 0;
-  fd = sysOpen(h->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  if (fd < 0) return handleSystem(h, h->folder, "open", errno);
-  /* Some file systems have nothing to sync in a folder, and say EINVAL. */
-  if (sysSync(fd) != 0 && errno != EINVAL) err = errno;
-  sysClose(fd);
-  if (err) return handleSystem(h, h->folder, "sync", err);
-  h->writer.folder_synced = 1;
-  return MMAPSYNC_OK;
-}
 
 /* W6 to W8: publishes the first `size` bytes, whose hash is `hash`. */
 static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
@@ -316,11 +356,15 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   result.size = size;
   result.waited_ms = w->waited_ms;
   result.reset = w->reset;
+  w->reset = 0;
   if (out) *out = result;
   /* Readers have it by now, so this failure alone does not leave things as they were. */
   if (h->opt.durable && sysSyncData(h->state->fd) != 0) {
     rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": published, but cannot sync: %s", h->state_name,
                      handleReason(errno, reason, sizeof(reason)));
+  } else if (h->opt.durable) {
+    w->synced = word;
+    w->synced_sequence = w->sequence;
   }
   writeEnd(h, SIZE_MAX);
   return rc;

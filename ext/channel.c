@@ -37,6 +37,7 @@ struct Registry {
   int nUser;          /* functions, modules and virtual tables */
   Channel *pChannels; /* owned */
   Alias *pAliases;    /* owned */
+  VtabTable *pTables; /* each leaves before it gives its use of the registry back */
 };
 
 Registry *registryNew(sqlite3 *db) {
@@ -55,6 +56,8 @@ void registryRef(Registry *p) {
 }
 
 sqlite3 *registryDb(Registry *p) { return p->db; }
+
+VtabTable **registryTables(Registry *p) { return &p->pTables; }
 
 static void channelFree(Channel *p) {
   assert(p->nPin == 0);

@@ -23,6 +23,7 @@ extern const sqlite3_api_routines *sqlite3_api; /* defined once, in entry.c */
 
 typedef struct Registry Registry;
 typedef struct Channel Channel;
+typedef struct VtabTable VtabTable;
 
 /* ---- channel.c: the channels of one connection ------------------------------------------------ */
 
@@ -42,6 +43,7 @@ Registry *registryNew(sqlite3 *db); /* NULL: out of memory.  Starts with one use
 void registryRef(Registry *p);
 void registryUnref(void *p);
 sqlite3 *registryDb(Registry *p);
+VtabTable **registryTables(Registry *p); /* the connected virtual tables, for vtabdecl.c alone */
 
 /* The channel of this connection for a path as the user wrote it, opened if it is new.  SQLITE_OK, or
 ** an error code with a sentence in *pzErr (sqlite3_malloc).  The registry owns the channel. */
@@ -68,8 +70,16 @@ int channelFail(Channel *p, int rcCore, char **pzErr);
 #define AFF_REAL    'E'
 char valueAffinity(const char *zType);
 
+/* At most nMost bytes of z for a sentence, cut between characters and ended with "..." if it is longer.
+** zBuf is where it goes; nMost <= CLIP_MOST. */
+#define CLIP_MOST 80
+const char *valueClip(char zBuf[CLIP_MOST + 4], const char *z, int nMost);
+
 /* The core's collation for a name (without case), or -1 for any but the three built in. */
 int valueCollation(const char *zColl);
+
+/* The other way round: "BINARY", ... for MMAPSYNC_BINARY, ... */
+const char *valueCollationName(int eColl);
 
 /* Hands an image value to SQLite.  Text and blobs are handed over in place (SQLITE_STATIC): they live
 ** as long as the channel's pin. */
@@ -89,6 +99,11 @@ int valueForLookup(sqlite3_value *pVal, char aff, unsigned types, mmapsync_value
 
 int vtabRegister(sqlite3 *db, Registry *p);
 
+/* Whether zSchema.zName is a virtual table of this module, which it is asked by connecting it; with pTab,
+** also whether it is declared as pTab would be now.  SQLITE_OK or SQLITE_NOMEM. */
+int vtabKnows(Registry *p, const char *zSchema, const char *zName, const mmapsync_table *pTab,
+              int *pbKnown);
+
 /* ---- status.c: mmapsync_status(path), mmapsync_tables(path), mmapsync_columns(path) ------------- */
 
 int statusRegister(sqlite3 *db, Registry *p);
@@ -105,7 +120,7 @@ typedef struct Source {
 
 /* Reads a specification ("name", "schema.name", "name KEY(a,b) INDEX(c COLLATE nocase DESC)").
 ** SQLITE_OK, or an error code with a sentence in *pzErr. */
-int sourceOpen(sqlite3 *db, const char *zSpec, Source **ppSource, char **pzErr);
+int sourceOpen(Registry *p, const char *zSpec, Source **ppSource, char **pzErr);
 void sourceClose(Source *p);
 
 /* ---- publish.c and functions.c ---------------------------------------------------------------- */

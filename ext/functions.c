@@ -8,15 +8,16 @@
 **     mmapsync_config(path, name [, value])              a setting of this connection's channel
 **     mmapsync_info()                                    what this build is
 **
-** Those that only look may stand in views and triggers, as monitoring wants it.  mmapsync_attach() and
-** mmapsync_config(), which change the connection, are SQLITE_DIRECTONLY: a schema that someone else wrote
-** cannot call them.
+** Those that give numbers may stand in views and triggers, as monitoring wants it.  The others are
+** SQLITE_DIRECTONLY: a schema that someone else wrote must not get to read what a channel holds, to keep
+** the machine busy with hashing, or to change the connection.  In temp views, which only this connection
+** can have made, all may stand.
 **
 ** ATTACH.  The tables are made in the temp schema, so that they are this connection's own, need no right
 ** to write and go away with it.  Calling it again does no harm: a table that it has made before is left
-** alone if its columns are still those of the snapshot, and made again if they are not.  Which tables it
+** alone if it is declared as the snapshot would have it now, and made again if it is not.  Which tables it
 ** has made it knows by their CREATE statement, word for word.  It looks at all names before it makes the
-** first table.
+** first table, and makes all that are to be made or none: there are never fewer tables than before.
 */
 #include "ext.h"
 
@@ -45,11 +46,15 @@ void functionFail(sqlite3_context *pCtx, int rc, char *zErr) {
 }
 
 char *functionFound(sqlite3_value *pVal) {
+  char zClip[CLIP_MOST + 4];
+  const char *z;
   switch (sqlite3_value_type(pVal)) {
   case SQLITE_NULL: return sqlite3_mprintf("NULL");
   case SQLITE_INTEGER: return sqlite3_mprintf("%lld", sqlite3_value_int64(pVal));
   case SQLITE_FLOAT: return sqlite3_mprintf("%!.15g", sqlite3_value_double(pVal));
-  case SQLITE_TEXT: return sqlite3_mprintf("\"%s\"", sqlite3_value_text(pVal));
+  case SQLITE_TEXT:
+    z = (const char *)sqlite3_value_text(pVal);
+    return z == NULL ? NULL : sqlite3_mprintf("\"%s\"", valueClip(zClip, z, CLIP_MOST));
   default: return sqlite3_mprintf("a blob");
   }
 }
@@ -212,54 +217,6 @@ static char *attachText(Channel *pChannel, const char *zName) {
 }
 
 /*
-** The place, counted from 1, of column c in the primary key that a WITHOUT ROWID table is declared with.
-*/
-static int attachPk(const mmapsync_table *pTab, int c) {
-  const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
-  int k, i;
-  if ((pInfo->flags & MMAPSYNC_TABLE_WITHOUT_ROWID) == 0) return 0;
-  for (k = 0; k < pInfo->nkeys; k++) {
-    const mmapsync_key_info *pKey = mmapsync_key_about(pTab, k);
-    if ((pKey->flags & MMAPSYNC_KEY_PRIMARY) == 0) continue;
-    for (i = 0; i < pKey->nparts; i++) {
-      if (pKey->parts[i].column == c) return i + 1;
-    }
-  }
-  return 0;
-}
-
-/*
-** True if the virtual table has the columns of pTab: names, affinities, collations and primary key.
-*/
-static int attachSame(sqlite3 *db, const mmapsync_table *pTab) {
-  const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
-  sqlite3_stmt *pStmt = NULL;
-  char *zSql = sqlite3_mprintf("PRAGMA temp.table_xinfo(\"%w\")", pInfo->name);
-  int bSame = zSql != NULL && sqlite3_prepare_v2(db, zSql, -1, &pStmt, NULL) == SQLITE_OK;
-  int c = 0;
-  sqlite3_free(zSql);
-  while (bSame && sqlite3_step(pStmt) == SQLITE_ROW) {
-    const char *zName = (const char *)sqlite3_column_text(pStmt, 1);
-    const char *zType = (const char *)sqlite3_column_text(pStmt, 2);
-    const char *zColl = NULL;
-    const mmapsync_column_info *pCol;
-    bSame = 0;
-    if (c >= pInfo->ncolumns) break;
-    pCol = mmapsync_column_about(pTab, c);
-    if (zName == NULL || strcmp(zName, pCol->name) != 0) break;
-    if (valueAffinity(zType) != valueAffinity(pCol->type)) break;
-    if (sqlite3_column_int(pStmt, 5) != attachPk(pTab, c)) break;
-    (void)sqlite3_table_column_metadata(db, "temp", pInfo->name, zName, NULL, &zColl, NULL, NULL,
-                                        NULL);
-    bSame = zColl != NULL && sqlite3_stricmp(zColl, pCol->collation) == 0;
-    c++;
-  }
-  sqlite3_finalize(pStmt);
-  return bSame && (c == pInfo->ncolumns ||
-                   (mmapsync_column_about(pTab, c)->flags & MMAPSYNC_COLUMN_HIDDEN) != 0);
-}
-
-/*
 ** What is to be done for a table of the channel.
 */
 static int attachLook(Channel *pChannel, const mmapsync_table *pTab, int *peDo, char **pzErr) {
@@ -288,8 +245,13 @@ static int attachLook(Channel *pChannel, const mmapsync_table *pTab, int *peDo, 
   }
   sqlite3_finalize(pStmt);
   sqlite3_free(zText);
-  if (*peDo == ATTACH_AGAIN && attachSame(db, pTab)) *peDo = ATTACH_SAME;
-  return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+  if (rc == SQLITE_ROW || rc == SQLITE_DONE) rc = SQLITE_OK;
+  if (rc == SQLITE_OK && *peDo == ATTACH_AGAIN) {
+    int bSame = 0;
+    rc = vtabKnows(pChannel->pRegistry, "temp", zName, pTab, &bSame);
+    if (bSame) *peDo = ATTACH_SAME;
+  }
+  return rc;
 }
 
 /*
@@ -316,6 +278,49 @@ static int attachMake(Channel *pChannel, const mmapsync_table *pTab, int eDo, ch
 }
 
 /*
+** Undoes all that was made since the savepoint if bUndo, and ends it.
+**
+** An interrupted connection refuses to prepare a statement, ROLLBACK TO and RELEASE too.  But a write that
+** is interrupted rolls back the whole transaction, and opening a blob for writing is a write that needs
+** no statement of ours: then nothing is left half made, nor is a transaction left open.
+*/
+static int attachEnd(sqlite3 *db, int bUndo) {
+  int rc = SQLITE_OK;
+  if (bUndo) rc = sqlite3_exec(db, "ROLLBACK TO mmapsync_attach", NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "RELEASE mmapsync_attach", NULL, NULL, NULL);
+  if (rc == SQLITE_INTERRUPT && !sqlite3_get_autocommit(db)) {
+    sqlite3_blob *pBlob = NULL;
+    (void)sqlite3_blob_open(db, "temp", "sqlite_temp_master", "sql", 1, 1, &pBlob);
+    sqlite3_blob_close(pBlob);
+  }
+  return rc;
+}
+
+/*
+** Makes the tables that aDo tells, all of them or none.
+*/
+static int attachRun(Channel *pChannel, const int *aDo, int n, char **pzErr) {
+  sqlite3 *db = registryDb(pChannel->pRegistry);
+  int i = 0, rc;
+  while (i < n && aDo[i] == ATTACH_SAME) i++;
+  if (i == n) return SQLITE_OK;
+  rc = sqlite3_exec(db, "SAVEPOINT mmapsync_attach", NULL, NULL, NULL);
+  if (rc == SQLITE_OK) {
+    int rcEnd;
+    for (; rc == SQLITE_OK && i < n; i++) {
+      if (aDo[i] == ATTACH_SAME) continue;
+      rc = attachMake(pChannel, mmapsync_table_at(pChannel->pImage, i), aDo[i], pzErr);
+    }
+    rcEnd = attachEnd(db, rc != SQLITE_OK);
+    if (rc == SQLITE_OK) rc = rcEnd;
+  }
+  if (rc != SQLITE_OK && *pzErr == NULL) {
+    *pzErr = sqlite3_mprintf("cannot attach: %s", sqlite3_errmsg(db));
+  }
+  return rc;
+}
+
+/*
 ** mmapsync_attach(path)
 */
 static void attachFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
@@ -336,10 +341,7 @@ static void attachFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   for (i = 0; rc == SQLITE_OK && i < n; i++) {
     rc = attachLook(pChannel, mmapsync_table_at(pChannel->pImage, i), &aDo[i], &zErr);
   }
-  for (i = 0; rc == SQLITE_OK && i < n; i++) {
-    if (aDo[i] == ATTACH_SAME) continue;
-    rc = attachMake(pChannel, mmapsync_table_at(pChannel->pImage, i), aDo[i], &zErr);
-  }
+  if (rc == SQLITE_OK) rc = attachRun(pChannel, aDo, n, &zErr);
   channelUnpin(pChannel);
   sqlite3_free(aDo);
   if (rc == SQLITE_OK) {
@@ -397,7 +399,9 @@ static void configFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   if (rc == SQLITE_OK) rc = functionText(zFunc, "the name of a setting", argv[1], &zName, &zErr);
   if (rc == SQLITE_OK && strcmp(zName, "grace_ms") != 0 && strcmp(zName, "durable") != 0 &&
       strcmp(zName, "verify") != 0) {
-    zErr = sqlite3_mprintf("unknown setting \"%s\": expected grace_ms, durable or verify", zName);
+    char zClip[CLIP_MOST + 4];
+    zErr = sqlite3_mprintf("unknown setting \"%s\": expected grace_ms, durable or verify",
+                           valueClip(zClip, zName, CLIP_MOST));
     rc = SQLITE_ERROR;
   }
   if (rc == SQLITE_OK && argc == 3) {
@@ -466,8 +470,8 @@ int functionsRegister(sqlite3 *db, Registry *p) {
   } aFunc[] = {
       {"mmapsync_version", 1, 0, versionFunc},
       {"mmapsync_sequence", 1, 0, sequenceFunc},
-      {"mmapsync_verify", 1, 0, verifyFunc},
-      {"mmapsync_read", 1, 0, readFunc},
+      {"mmapsync_verify", 1, SQLITE_DIRECTONLY, verifyFunc},
+      {"mmapsync_read", 1, SQLITE_DIRECTONLY, readFunc},
       {"mmapsync_attach", 1, SQLITE_DIRECTONLY, attachFunc},
       {"mmapsync_config", 2, SQLITE_DIRECTONLY, configFunc},
       {"mmapsync_config", 3, SQLITE_DIRECTONLY, configFunc},

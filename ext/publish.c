@@ -96,6 +96,23 @@ static int writeRefused(sqlite3 *db, char **pzErr) {
 }
 
 /*
+** A write overwrites the data file that is not active.  If this connection has pinned a snapshot there, it
+** would wait for itself the whole grace time and then change rows that its own statements still read; so
+** that is refused, with a sentence.  One publish while a statement reads the newest snapshot is none of
+** this: it writes the other file.
+*/
+static int writeReads(Channel *pChannel, char **pzErr) {
+  uint64_t version;
+  if (pChannel->nPin == 0 || mmapsync_version(pChannel->h, &version) != MMAPSYNC_OK)
+    return SQLITE_OK;
+  if ((pChannel->view.version & 1) == (version & 1)) return SQLITE_OK;
+  *pzErr = sqlite3_mprintf("\"%s\": this connection still reads the older snapshot: finish its "
+                           "statements first",
+                           mmapsync_path(pChannel->h));
+  return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_BUSY;
+}
+
+/*
 ** The members that both results have, after an opening brace.
 */
 static void resultDone(sqlite3_str *pStr, const mmapsync_result *pDone) {
@@ -156,8 +173,9 @@ static int itemError(const PublishItem *p, sqlite3 *db, int rc, char **pzErr) {
 /*
 ** Reads the specification of an item and prepares its SELECT.
 */
-static int itemOpen(PublishItem *p, sqlite3 *db, char **pzErr) {
-  int rc = sourceOpen(db, p->zSpec, &p->pSource, pzErr);
+static int itemOpen(PublishItem *p, Registry *pRegistry, char **pzErr) {
+  sqlite3 *db = registryDb(pRegistry);
+  int rc = sourceOpen(pRegistry, p->zSpec, &p->pSource, pzErr);
   if (rc == SQLITE_OK) {
     rc = sqlite3_prepare_v2(db, p->pSource->zSelect, -1, &p->pStmt, NULL);
     if (rc != SQLITE_OK) rc = itemError(p, db, rc, pzErr);
@@ -169,7 +187,8 @@ static int itemOpen(PublishItem *p, sqlite3 *db, char **pzErr) {
 ** Takes the first step of an item's SELECT.  If that finds another schema than the one that the item was
 ** read from, the item is read anew: the read transaction keeps it from happening twice.
 */
-static int itemStart(PublishItem *p, sqlite3 *db, char **pzErr) {
+static int itemStart(PublishItem *p, Registry *pRegistry, char **pzErr) {
+  sqlite3 *db = registryDb(pRegistry);
   int rc = sqlite3_step(p->pStmt);
   int bStale = sqlite3_stmt_status(p->pStmt, SQLITE_STMTSTATUS_REPREPARE, 0) > 0;
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) itemError(p, db, rc, pzErr);
@@ -182,7 +201,7 @@ static int itemStart(PublishItem *p, sqlite3 *db, char **pzErr) {
     sqlite3_free(*pzErr);
     *pzErr = NULL;
     itemClear(p);
-    rc = itemOpen(p, db, pzErr);
+    rc = itemOpen(p, pRegistry, pzErr);
     if (rc != SQLITE_OK) return rc;
     rc = sqlite3_step(p->pStmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) itemError(p, db, rc, pzErr);
@@ -221,7 +240,7 @@ static int publishValue(mmapsync_builder *pBuilder, sqlite3_stmt *pStmt, int i) 
 */
 static int publishTable(Publish *p, PublishItem *pItem, char **pzErr) {
   int i, nCol, rcCore;
-  int rc = itemStart(pItem, p->db, pzErr);
+  int rc = itemStart(pItem, p->pChannel->pRegistry, pzErr);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) return rc;
   nCol = pItem->pSource->def.ncolumns;
   rcCore = mmapsync_build_table(p->pBuilder, &pItem->pSource->def);
@@ -267,7 +286,7 @@ static int publishSources(Publish *p, char **pzErr) {
   int i, j;
   int rc = publishGuard(p, pzErr);
   for (i = 0; rc == SQLITE_OK && i < p->nItem; i++) {
-    rc = itemOpen(&p->aItem[i], p->db, pzErr);
+    rc = itemOpen(&p->aItem[i], p->pChannel->pRegistry, pzErr);
     for (j = 0; rc == SQLITE_OK && j < i; j++) {
       const char *zName = p->aItem[i].pSource->def.name;
       if (sqlite3_stricmp(zName, p->aItem[j].pSource->def.name) == 0) {
@@ -289,6 +308,7 @@ static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
   int rc = publishSources(p, pzErr);
   if (rc != SQLITE_OK) return rc;
   rc = writeStart(&write, p->db, p->pChannel, &p->pChannel->opt, pzErr);
+  if (rc == SQLITE_OK) rc = writeReads(p->pChannel, pzErr);
   if (rc == SQLITE_OK) {
     rcCore = mmapsync_build_begin(p->pChannel->h, &p->pBuilder);
     if (rcCore != MMAPSYNC_OK) rc = channelFail(p->pChannel, rcCore, pzErr);
@@ -413,6 +433,7 @@ static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   if (rc == SQLITE_OK) {
     Write write;
     rc = writeStart(&write, db, pChannel, &opt, &zErr);
+    if (rc == SQLITE_OK) rc = writeReads(pChannel, &zErr);
     if (rc == SQLITE_OK) {
       int rcCore = mmapsync_write(pChannel->h, pBytes, n, &done);
       if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);

@@ -9,6 +9,9 @@
 ** of a statement speak of one snapshot, that of the tables it may be joined with.  The counters of
 ** readers are taken before the pin: the question itself is not among the readers.
 **
+** A rowid is the number of the path, as it was written, and the number of the row: with an OR, SQLite tells
+** by the rowids which rows it has given already, and they may be of several channels.
+**
 ** They may be used in views, as monitoring wants it, unless the schema is not trusted.
 */
 #define _GNU_SOURCE
@@ -17,6 +20,9 @@
 #include <assert.h>
 #include <string.h>
 #include <time.h>
+
+/* Of a rowid; no image has so many columns, which take more than a byte each. */
+#define STATUS_ROW_BITS 40
 
 typedef struct StatusCursor StatusCursor;
 
@@ -30,10 +36,19 @@ typedef struct StatusKind {
   void (*xValue)(StatusCursor *pCur, sqlite3_context *pCtx, int iCol);
 } StatusKind;
 
+/* A path as it was written; kept for its number. */
+typedef struct StatusPath StatusPath;
+struct StatusPath {
+  StatusPath *pNext;
+  sqlite3_int64 iPath;
+  char *zPath;
+};
+
 /* What a module is registered with. */
 typedef struct StatusModule {
   Registry *pRegistry;
   const StatusKind *pKind;
+  StatusPath *pPaths; /* all that were asked about, the newest first; owned */
 } StatusModule;
 
 typedef struct StatusTable {
@@ -53,7 +68,7 @@ struct StatusCursor {
   sqlite3_vtab_cursor base;
   StatusPin *pPins; /* all there are; owned */
   StatusPin *pPin;  /* the channel asked about now, or NULL: nothing was published */
-  char *zPath;      /* as it was given */
+  const StatusPath *pPath;
   int bEof;
   sqlite3_int64 iRow; /* counts from 1 */
   int iTable, iCol;   /* where it stands in the image */
@@ -138,7 +153,6 @@ static void tablesRow(StatusCursor *pCur) {
 ** out.
 */
 static void resultKeys(sqlite3_context *pCtx, const mmapsync_table *pTab) {
-  static const char *const azCollation[] = {"BINARY", "NOCASE", "RTRIM"};
   sqlite3_str *pStr = sqlite3_str_new(sqlite3_context_db_handle(pCtx));
   int nKey = mmapsync_table_about(pTab)->nkeys;
   char *zKeys;
@@ -158,8 +172,8 @@ static void resultKeys(sqlite3_context *pCtx, const mmapsync_table *pTab) {
       const mmapsync_part_def *pPart = &pKey->parts[i];
       const mmapsync_column_info *pCol = mmapsync_column_about(pTab, pPart->column);
       sqlite3_str_appendf(pStr, "%s%s", i == 0 ? "" : ",", pCol->name);
-      if (sqlite3_stricmp(pCol->collation, azCollation[pPart->collation]) != 0) {
-        sqlite3_str_appendf(pStr, " COLLATE %s", azCollation[pPart->collation]);
+      if (sqlite3_stricmp(pCol->collation, valueCollationName(pPart->collation)) != 0) {
+        sqlite3_str_appendf(pStr, " COLLATE %s", valueCollationName(pPart->collation));
       }
       if (pPart->desc) sqlite3_str_appendall(pStr, " DESC");
     }
@@ -350,7 +364,6 @@ static int statusClose(sqlite3_vtab_cursor *pCursor) {
     channelUnpin(pPin->pChannel);
     sqlite3_free(pPin);
   }
-  sqlite3_free(pCur->zPath);
   sqlite3_free(pCur);
   return SQLITE_OK;
 }
@@ -388,11 +401,34 @@ static int cursorPin(StatusCursor *pCur, Channel *pChannel, int wantImage, char 
   return SQLITE_OK;
 }
 
+/*
+** Makes pPath the cursor's path, which takes zPath over.
+*/
+static int cursorPath(StatusCursor *pCur, StatusModule *pModule, char *zPath) {
+  StatusPath *p = pModule->pPaths;
+  while (p != NULL && strcmp(p->zPath, zPath) != 0) p = p->pNext;
+  if (p != NULL) {
+    sqlite3_free(zPath);
+  } else {
+    p = sqlite3_malloc64(sizeof(*p));
+    if (p == NULL) {
+      sqlite3_free(zPath);
+      return SQLITE_NOMEM;
+    }
+    p->zPath = zPath;
+    p->pNext = pModule->pPaths;
+    p->iPath = p->pNext == NULL ? 0 : p->pNext->iPath + 1;
+    pModule->pPaths = p;
+  }
+  pCur->pPath = p;
+  return SQLITE_OK;
+}
+
 static int statusFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int argc,
                         sqlite3_value **argv) {
   StatusCursor *pCur = (StatusCursor *)pCursor;
-  const StatusModule *pModule = ((StatusTable *)pCursor->pVtab)->pModule;
-  const char *zPath = NULL;
+  StatusModule *pModule = ((StatusTable *)pCursor->pVtab)->pModule;
+  char *zPath = NULL;
   Channel *pChannel = NULL;
   char *zErr = NULL;
   int rc;
@@ -400,18 +436,20 @@ static int statusFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *id
   (void)argc;
   pCur->bEof = 1;
   pCur->iRow = 0;
-  if (idxNum == 1) {
-    assert(argc == 1);
-    zPath = (const char *)sqlite3_value_text(argv[0]);
-  }
-  if (zPath == NULL) {
+  pCur->pPin = NULL;
+  if (idxNum == 0) {
     zErr = sqlite3_mprintf("%s: expected a path", pModule->pKind->zName);
-    rc = SQLITE_ERROR;
+    rc = zErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   } else {
-    sqlite3_free(pCur->zPath);
-    pCur->zPath = sqlite3_mprintf("%s", zPath);
-    rc = pCur->zPath == NULL ? SQLITE_NOMEM : SQLITE_OK;
+    assert(argc == 1);
+    if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return SQLITE_OK; /* equals no path */
+    rc = functionText(pModule->pKind->zName, "a path", argv[0], &zPath, &zErr);
     if (rc == SQLITE_OK) rc = channelGet(pModule->pRegistry, zPath, &pChannel, &zErr);
+    if (rc == SQLITE_OK) {
+      rc = cursorPath(pCur, pModule, zPath);
+    } else {
+      sqlite3_free(zPath);
+    }
     if (rc == SQLITE_OK) rc = cursorPin(pCur, pChannel, pModule->pKind->wantImage, &zErr);
   }
   if (rc == SQLITE_OK && pCur->pPin != NULL) {
@@ -438,7 +476,7 @@ static int statusColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int
   StatusCursor *pCur = (StatusCursor *)pCursor;
   const StatusKind *pKind = ((StatusTable *)pCursor->pVtab)->pModule->pKind;
   if (iCol == pKind->iPath) {
-    sqlite3_result_text(pCtx, pCur->zPath, -1, SQLITE_TRANSIENT);
+    sqlite3_result_text(pCtx, pCur->pPath->zPath, -1, SQLITE_TRANSIENT);
   } else {
     pKind->xValue(pCur, pCtx, iCol);
   }
@@ -446,12 +484,19 @@ static int statusColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int
 }
 
 static int statusRowid(sqlite3_vtab_cursor *pCursor, sqlite3_int64 *pRowid) {
-  *pRowid = ((StatusCursor *)pCursor)->iRow;
+  const StatusCursor *pCur = (StatusCursor *)pCursor;
+  *pRowid = pCur->pPath->iPath << STATUS_ROW_BITS | pCur->iRow;
   return SQLITE_OK;
 }
 
 static void statusModuleFree(void *pArg) {
   StatusModule *p = pArg;
+  while (p->pPaths != NULL) {
+    StatusPath *pPath = p->pPaths;
+    p->pPaths = pPath->pNext;
+    sqlite3_free(pPath->zPath);
+    sqlite3_free(pPath);
+  }
   registryUnref(p->pRegistry);
   sqlite3_free(p);
 }
@@ -478,6 +523,7 @@ int statusRegister(sqlite3 *db, Registry *p) {
     if (pModule == NULL) return SQLITE_NOMEM;
     pModule->pRegistry = p;
     pModule->pKind = apKind[i];
+    pModule->pPaths = NULL;
     registryRef(p);
     rc = sqlite3_create_module_v2(db, apKind[i]->zName, &module, pModule, statusModuleFree);
   }

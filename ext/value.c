@@ -69,11 +69,28 @@ char valueAffinity(const char *zType) {
   return AFF_NUMERIC;
 }
 
+const char *valueClip(char zBuf[CLIP_MOST + 4], const char *z, int nMost) {
+  size_t n = (size_t)nMost;
+  assert(nMost <= CLIP_MOST);
+  if (memchr(z, 0, n + 1) != NULL) return z;
+  while (n > 0 && (z[n] & 0xc0) == 0x80) n--;
+  memcpy(zBuf, z, n);
+  memcpy(zBuf + n, "...", 4);
+  return zBuf;
+}
+
+static const char *const azCollation[] = {
+    [MMAPSYNC_BINARY] = "BINARY", [MMAPSYNC_NOCASE] = "NOCASE", [MMAPSYNC_RTRIM] = "RTRIM"};
+
 int valueCollation(const char *zColl) {
-  if (sqlite3_stricmp(zColl, "BINARY") == 0) return MMAPSYNC_BINARY;
-  if (sqlite3_stricmp(zColl, "NOCASE") == 0) return MMAPSYNC_NOCASE;
-  if (sqlite3_stricmp(zColl, "RTRIM") == 0) return MMAPSYNC_RTRIM;
-  return -1;
+  int e = MMAPSYNC_RTRIM;
+  while (e >= 0 && sqlite3_stricmp(zColl, azCollation[e]) != 0) e--;
+  return e;
+}
+
+const char *valueCollationName(int eColl) {
+  assert(eColl >= MMAPSYNC_BINARY && eColl <= MMAPSYNC_RTRIM);
+  return azCollation[eColl];
 }
 
 /*

@@ -8,10 +8,15 @@
 ** snapshot, not for each cursor: Channel.iImage tells whether the match still holds.
 **
 ** SNAPSHOTS.  xOpen takes a pin on the channel and xClose gives it back (channel.c counts).  SQLite
-** opens all cursors of a statement before it reads, and where a subquery is opened again for each row
-** the new cursor is open before the old one is closed.  So the count reaches zero only when the
-** statement ends: all its cursors, over all tables of the channel, read one snapshot, and text handed
-** out in place is good for just as long.
+** opens all cursors of a query before it reads, and where a subquery is opened again for each row the new
+** cursor is open before the old one is closed.  So while a query runs the count stays above zero: all its
+** cursors, over all tables of the channel, read one snapshot, and text handed out in place is good for just
+** as long.
+**
+** What a trigger reads is not part of that.  (Only TEMP triggers may read these tables.)  Its program opens
+** its own cursors each time it fires and closes them when it is done, so two firings of one statement may
+** see two snapshots, unless the statement itself, or another of the connection, has a cursor on the channel.
+** Nothing tells the module that the statement around goes on.
 **
 ** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone is an error for statements that use it, and for
 ** no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.

@@ -51,9 +51,13 @@ typedef struct DeclKeyPart {
   int eColl;
 } DeclKeyPart;
 
-typedef struct VtabTable {
+struct VtabTable {
   sqlite3_vtab base;
   Registry *pRegistry; /* this table is one of its users */
+  VtabTable *pNext;    /* in registryTables(), the last one connected first */
+  char *zSchema;       /* where it stands in the connection */
+  char *zSelf;         /* and what it is called there */
+  char *zDecl;         /* what was declared to SQLite */
   Channel *pChannel;
   char *zTable; /* its name in the channel */
   int bNamed; /* which an argument gave; otherwise this table's own name did, or it was the only one */
@@ -68,7 +72,7 @@ typedef struct VtabTable {
   int *aMap;               /* declared column -> column of the snapshot, or -1: gone */
   sqlite3_uint64 mMissing; /* those that are gone, as in colUsed, but without the last bit */
   Plan plan;               /* the last plan used */
-} VtabTable;
+};
 
 /* ---- vtabdecl.c ------------------------------------------------------------------------------- */
 

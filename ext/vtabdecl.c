@@ -40,11 +40,24 @@ static char *argDequote(const char *z) {
 }
 
 /*
+** The end of a number in the brackets of a declared type: spaces, at most one sign, digits, spaces.  NULL:
+** there is none.
+*/
+static const char *typeNumber(const char *z) {
+  z += strspn(z, " ");
+  if (*z == '+' || *z == '-') z++;
+  if (*z < '0' || *z > '9') return NULL;
+  z += strspn(z, "0123456789");
+  return z + strspn(z, " ");
+}
+
+/*
 ** True if a declared type can stand in the declaration just as it is: words that are no keywords, then
 ** perhaps (n) or (n,m).
 */
 static int typeIsPlain(const char *zType) {
   const char *z = zType;
+  int nWord = 0;
   while (*z != '\0' && *z != '(') {
     int n = 0;
     if (*z == ' ') {
@@ -58,18 +71,11 @@ static int typeIsPlain(const char *zType) {
     if (n == 0 || (z[0] >= '0' && z[0] <= '9') || sqlite3_keyword_check(z, n)) return 0;
     if (n == 6 && sqlite3_strnicmp(z, "hidden", 6) == 0) return 0;
     z += n;
+    nWord++;
   }
   if (*z == '(') {
-    z++;
-    if (z == zType + 1) return 0;
-    z += strspn(z, " +-");
-    if (*z < '0' || *z > '9') return 0;
-    z += strspn(z, "0123456789 ");
-    if (*z == ',') {
-      z += 1 + strspn(z + 1, " +-");
-      if (*z < '0' || *z > '9') return 0;
-      z += strspn(z, "0123456789 ");
-    }
+    if (nWord == 0 || (z = typeNumber(z + 1)) == NULL) return 0;
+    if (*z == ',' && (z = typeNumber(z + 1)) == NULL) return 0;
     if (*z != ')') return 0;
     z++;
   }
@@ -101,14 +107,13 @@ static void declareType(sqlite3_str *pSql, const char *zType) {
 ** The primary key of a table whose source says WITHOUT ROWID, or -1.
 */
 static int tablePrimary(const mmapsync_table *pTab) {
+  const unsigned mPromise = MMAPSYNC_KEY_PRIMARY | MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL;
   const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
   int k, i;
   if ((pInfo->flags & MMAPSYNC_TABLE_WITHOUT_ROWID) == 0) return -1;
   for (k = 0; k < pInfo->nkeys; k++) {
     const mmapsync_key_info *pKey = mmapsync_key_about(pTab, k);
-    if ((pKey->flags & MMAPSYNC_KEY_PRIMARY) == 0 || (pKey->flags & MMAPSYNC_KEY_UNIQUE) == 0) {
-      continue;
-    }
+    if ((pKey->flags & mPromise) != mPromise) continue;
     for (i = 0; i < pKey->nparts; i++) {
       const mmapsync_column_info *pCol = mmapsync_column_about(pTab, pKey->parts[i].column);
       if ((pCol->flags & MMAPSYNC_COLUMN_HIDDEN) != 0) break;
@@ -118,16 +123,25 @@ static int tablePrimary(const mmapsync_table *pTab) {
   return -1;
 }
 
-static const char *const azCollation[] = {"BINARY", "NOCASE", "RTRIM"};
+/*
+** How many columns are shown.  Hidden ones come last.
+*/
+static int tableShown(const mmapsync_table *pTab) {
+  int nAll = mmapsync_table_about(pTab)->ncolumns;
+  int n = 0;
+  while (n < nAll && (mmapsync_column_about(pTab, n)->flags & MMAPSYNC_COLUMN_HIDDEN) == 0) n++;
+  return n;
+}
 
 /*
 ** The CREATE TABLE that tells SQLite the columns.  A primary key is declared for WITHOUT ROWID only:
 ** "INTEGER PRIMARY KEY" would make a column of a rowid table vanish into xRowid.  sqlite3_malloc, or
 ** NULL: out of memory.
 */
-static char *tableDeclaration(sqlite3 *db, const mmapsync_table *pTab, int nCol) {
+static char *tableDeclaration(sqlite3 *db, const mmapsync_table *pTab) {
   sqlite3_str *pSql = sqlite3_str_new(db);
   int iPk = tablePrimary(pTab);
+  int nCol = tableShown(pTab);
   int i;
   for (i = 0; i < nCol; i++) {
     const mmapsync_column_info *pCol = mmapsync_column_about(pTab, i);
@@ -142,7 +156,7 @@ static char *tableDeclaration(sqlite3 *db, const mmapsync_table *pTab, int nCol)
     for (i = 0; i < pKey->nparts; i++) {
       sqlite3_str_appendf(pSql, "%s\"%w\" COLLATE %s", i == 0 ? ", PRIMARY KEY(" : ", ",
                           mmapsync_column_about(pTab, pKey->parts[i].column)->name,
-                          azCollation[pKey->parts[i].collation]);
+                          valueCollationName(pKey->parts[i].collation));
     }
     sqlite3_str_appendall(pSql, ")) WITHOUT ROWID");
   } else {
@@ -159,8 +173,9 @@ static char *noSuchTable(Channel *pChannel, const char *zWant) {
   sqlite3_str *pStr = sqlite3_str_new(registryDb(pChannel->pRegistry));
   int n = mmapsync_table_count(pChannel->pImage);
   int i;
+  char zClip[CLIP_MOST + 4];
   sqlite3_str_appendf(pStr, "\"%s\": no table \"%s\": it holds ", mmapsync_path(pChannel->h),
-                      zWant);
+                      valueClip(zClip, zWant, CLIP_MOST));
   if (n == 0) sqlite3_str_appendall(pStr, "no tables");
   for (i = 0; i < n && i < kMost; i++) {
     const mmapsync_table *pTab = mmapsync_table_at(pChannel->pImage, i);
@@ -189,12 +204,18 @@ static const mmapsync_table *tableChoose(Channel *pChannel, const char *zArg, co
 
 int vtabDisconnect(sqlite3_vtab *pVtab) {
   VtabTable *p = (VtabTable *)pVtab;
+  VtabTable **pp = registryTables(p->pRegistry);
   int i;
+  while (*pp != NULL && *pp != p) pp = &(*pp)->pNext;
+  if (*pp != NULL) *pp = p->pNext;
   for (i = 0; i < p->nCol && p->aCol != NULL; i++) sqlite3_free(p->aCol[i].zName);
   sqlite3_free(p->aCol);
   sqlite3_free(p->aPk);
   sqlite3_free(p->aMap);
   sqlite3_free(p->zTable);
+  sqlite3_free(p->zSchema);
+  sqlite3_free(p->zSelf);
+  sqlite3_free(p->zDecl);
   registryUnref(p->pRegistry);
   sqlite3_free(p);
   return SQLITE_OK;
@@ -203,8 +224,9 @@ int vtabDisconnect(sqlite3_vtab *pVtab) {
 /*
 ** Keeps what is declared: names and affinities of columns, the primary key.
 */
-static int tableKeep(VtabTable *p, const mmapsync_table *pTab, int nCol) {
+static int tableKeep(VtabTable *p, const mmapsync_table *pTab) {
   int iPk = tablePrimary(pTab);
+  int nCol = tableShown(pTab);
   int i;
   p->zTable = sqlite3_mprintf("%s", mmapsync_table_about(pTab)->name);
   p->aCol = sqlite3_malloc64(sizeof(*p->aCol) * (size_t)nCol);
@@ -233,45 +255,49 @@ static int tableKeep(VtabTable *p, const mmapsync_table *pTab, int nCol) {
 }
 
 /*
-** Declares pTab to SQLite and makes *pp, a table over it.
+** Declares pTab to SQLite and makes *pp, a table over it.  azName: its schema and its name.
 */
-static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pTab, int bNamed,
-                        VtabTable **pp, char **pzErr) {
-  const mmapsync_table_info *pInfo = mmapsync_table_about(pTab);
+static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pTab,
+                        const char *const *azName, int bNamed, VtabTable **pp, char **pzErr) {
+  const char *zTable = mmapsync_table_about(pTab)->name;
   VtabTable *p;
-  char *zSql;
-  int nCol = 0;
+  char *zDecl;
   int rc;
-  while (nCol < pInfo->ncolumns &&
-         (mmapsync_column_about(pTab, nCol)->flags & MMAPSYNC_COLUMN_HIDDEN) == 0) {
-    nCol++;
-  }
-  if (nCol == 0) {
-    *pzErr = sqlite3_mprintf("\"%s\": table \"%s\" has no columns", mmapsync_path(pChannel->h),
-                             pInfo->name);
+  if (tableShown(pTab) == 0) {
+    *pzErr =
+        sqlite3_mprintf("\"%s\": table \"%s\" has no columns", mmapsync_path(pChannel->h), zTable);
     return SQLITE_ERROR;
   }
-  zSql = tableDeclaration(db, pTab, nCol);
-  if (zSql == NULL) return SQLITE_NOMEM;
-  rc = sqlite3_declare_vtab(db, zSql);
-  sqlite3_free(zSql);
+  zDecl = tableDeclaration(db, pTab);
+  if (zDecl == NULL) return SQLITE_NOMEM;
+  rc = sqlite3_declare_vtab(db, zDecl);
   if (rc != SQLITE_OK) {
-    *pzErr = sqlite3_mprintf("\"%s\": table \"%s\": %s", mmapsync_path(pChannel->h), pInfo->name,
+    *pzErr = sqlite3_mprintf("\"%s\": table \"%s\": %s", mmapsync_path(pChannel->h), zTable,
                              sqlite3_errmsg(db));
+    sqlite3_free(zDecl);
     return rc;
   }
   p = sqlite3_malloc64(sizeof(*p));
-  if (p == NULL) return SQLITE_NOMEM;
+  if (p == NULL) {
+    sqlite3_free(zDecl);
+    return SQLITE_NOMEM;
+  }
   memset(p, 0, sizeof(*p));
   p->pRegistry = pChannel->pRegistry;
   registryRef(p->pRegistry);
   p->pChannel = pChannel;
   p->bNamed = bNamed;
-  rc = tableKeep(p, pTab, nCol);
+  p->zDecl = zDecl;
+  p->zSchema = sqlite3_mprintf("%s", azName[0]);
+  p->zSelf = sqlite3_mprintf("%s", azName[1]);
+  rc = tableKeep(p, pTab);
+  if (p->zSchema == NULL || p->zSelf == NULL) rc = SQLITE_NOMEM;
   if (rc != SQLITE_OK) {
     vtabDisconnect(&p->base);
     return rc;
   }
+  p->pNext = *registryTables(p->pRegistry);
+  *registryTables(p->pRegistry) = p;
   *pp = p;
   return SQLITE_OK;
 }
@@ -297,7 +323,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
   if (rc == SQLITE_OK) {
     const mmapsync_table *pTab = tableChoose(pChannel, zArg, argv[2], pzErr);
     rc = SQLITE_ERROR;
-    if (pTab != NULL) rc = tableConnect(db, pChannel, pTab, zArg != NULL, &pNew, pzErr);
+    if (pTab != NULL) rc = tableConnect(db, pChannel, pTab, argv + 1, zArg != NULL, &pNew, pzErr);
     channelUnpin(pChannel);
   }
   if (rc == SQLITE_OK) {
@@ -323,6 +349,41 @@ done:
 int vtabCreate(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqlite3_vtab **ppVtab,
                char **pzErr) {
   return vtabConnect(db, pAux, argc, argv, ppVtab, pzErr);
+}
+
+/*
+** A table that was dropped may stay connected for as long as a statement that knew it is not finalized, so
+** several may have one name: the one connected last is meant.
+*/
+int vtabKnows(Registry *pRegistry, const char *zSchema, const char *zName,
+              const mmapsync_table *pTab, int *pbKnown) {
+  sqlite3 *db = registryDb(pRegistry);
+  sqlite3_stmt *pStmt = NULL;
+  const VtabTable *p;
+  char *zDecl;
+  int rc;
+  char *zSql = sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\"", zSchema, zName);
+  *pbKnown = 0;
+  if (zSql == NULL) return SQLITE_NOMEM;
+  rc = sqlite3_prepare_v2(db, zSql, -1, &pStmt, NULL);
+  sqlite3_finalize(pStmt);
+  sqlite3_free(zSql);
+  if (rc != SQLITE_OK) return rc == SQLITE_NOMEM ? rc : SQLITE_OK;
+  p = *registryTables(pRegistry);
+  while (p != NULL &&
+         (sqlite3_stricmp(p->zSchema, zSchema) != 0 || sqlite3_stricmp(p->zSelf, zName) != 0)) {
+    p = p->pNext;
+  }
+  if (p == NULL) return SQLITE_OK;
+  if (pTab == NULL) {
+    *pbKnown = 1;
+    return SQLITE_OK;
+  }
+  zDecl = tableDeclaration(db, pTab);
+  if (zDecl == NULL) return SQLITE_NOMEM;
+  *pbKnown = strcmp(p->zDecl, zDecl) == 0;
+  sqlite3_free(zDecl);
+  return SQLITE_OK;
 }
 
 /* ---- declared columns and the snapshot's ------------------------------------------------------ */

@@ -15,9 +15,13 @@
 ** value, (a,b) IN (SELECT ...), give no sign that they stand before an IN: there text of ours against
 ** numbers of the SELECT still goes wrong, as in every virtual table.
 **
-** SQLITE_INDEX_SCAN_UNIQUE lets the planner leave out a LEFT JOIN whose columns nobody asks for, so it
-** is claimed only where no second row can pass SQLite's check: see planExact().  It speaks of the
-** snapshot at prepare time, as all of the plan does.
+** SQLITE_INDEX_SCAN_UNIQUE says that one row at most comes back.  The planner then leaves out a LEFT JOIN
+** whose columns nobody asks for, or an ORDER BY: xFilter and xOpen of such a table are never called, so
+** nothing could tell a statement that was prepared long ago when the snapshot it reads keeps the promise no
+** more.  Therefore it is given only for what no later snapshot can break: a lookup by rowid.  Of every
+** snapshot that is the rowid of the source, or, where there is none, the number of the row.  A column with a
+** unique key does not qualify, not even the column that is the rowid (INTEGER PRIMARY KEY): in the next
+** snapshot it may be a column like any other.
 */
 #include "vtab.h"
 
@@ -116,8 +120,7 @@ static void keyChoose(const VtabTable *p, const PlanPart *aPart, int nPart, KeyM
 **
 ** idxNum   0  scan all rows
 **          1  look up the values in the key that serves them
-**          3  the same, and at prepare time they were all parts of a unique key
-**          +4 the last value is the list of an IN
+**          3  the same, and the last value is the list of an IN
 **
 ** idxStr   used { ";" part } [ " (" for people ")" ]
 **   used   colUsed in hexadecimal: bit 63 stands for declared column 63 and all behind it
@@ -130,8 +133,7 @@ static void keyChoose(const VtabTable *p, const PlanPart *aPart, int nPart, KeyM
 ** No key is named: the snapshot that is read may have others than the one that was planned for.
 */
 #define PLAN_KEY      1
-#define PLAN_UNIQUE   2
-#define PLAN_LIST     4
+#define PLAN_LIST     2
 
 #define DEFAULT_ROWS  1048576.0 /* if no snapshot can be read; what SQLite takes without ANALYZE */
 #define LIST_VALUES   25.0      /* in an IN, likewise */
@@ -169,26 +171,6 @@ static char *planText(const VtabTable *p, const sqlite3_index_info *pInfo, const
   }
   if (pMatch->nPart > 0) sqlite3_str_appendchar(pStr, 1, ')');
   return sqlite3_str_finish(pStr);
-}
-
-/*
-** True if a lookup of this value gives exactly the rows SQLite calls equal, so that what is unique in
-** the key is unique in the result.  It is so for the rowid; for a column of numeric affinity without
-** text in it; and for another column if the value is a text or blob known now and no number could read
-** like it.
-*/
-static int planExact(const VtabTable *p, sqlite3_index_info *pInfo, const PlanPart *pPart) {
-  const unsigned numbers = 1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL;
-  unsigned types;
-  sqlite3_value *pVal = NULL;
-  int eType;
-  if (pPart->iCol < 0) return 1;
-  types = mmapsync_column_about(p->pTab, p->aMap[pPart->iCol])->types;
-  if (p->aCol[pPart->iCol].aff >= AFF_NUMERIC) return (types & (1u << MMAPSYNC_TEXT)) == 0;
-  if ((types & numbers) != 0) return 0;
-  if (sqlite3_vtab_rhs_value(pInfo, pPart->iCons, &pVal) != SQLITE_OK) return 0;
-  eType = sqlite3_value_type(pVal);
-  return eType == SQLITE_TEXT || eType == SQLITE_BLOB;
 }
 
 /*
@@ -234,7 +216,6 @@ static int planParts(const VtabTable *p, sqlite3_index_info *pInfo, PlanPart *aP
 static void planLookup(const VtabTable *p, sqlite3_index_info *pInfo, const PlanPart *aPart,
                        const KeyMatch *pMatch) {
   double rLookup = 1;
-  int bExact = pMatch->bUnique;
   int i;
   pInfo->idxNum = PLAN_KEY;
   for (i = 0; i < pMatch->nPart; i++) {
@@ -244,12 +225,10 @@ static void planLookup(const VtabTable *p, sqlite3_index_info *pInfo, const Plan
       pInfo->idxNum |= PLAN_LIST;
       rLookup = LIST_VALUES;
       sqlite3_vtab_in(pInfo, pPart->iCons, 1);
-      bExact = 0;
+    } else if (pPart->iCol < 0) {
+      pInfo->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     }
-    if (bExact) bExact = planExact(p, pInfo, pPart);
   }
-  if (pMatch->bUnique) pInfo->idxNum |= PLAN_UNIQUE;
-  if (bExact) pInfo->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
   {
     double rScan = COST_START + COST_SCAN_ROW * (double)p->pInfo->rows;
     double rRow = rLookup * pMatch->rRow;

@@ -33,6 +33,18 @@
 
 #define CHECK_SECONDS 120 /* a case that takes longer hangs */
 
+/* Whether a sanitizer of memory or threads is compiled in: it has malloc() for itself, and is slow. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHECK_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CHECK_SANITIZED 1
+#endif
+#endif
+#ifndef CHECK_SANITIZED
+#define CHECK_SANITIZED 0
+#endif
+
 typedef struct CheckCase {
   const char *name;
   void (*run)(void);

@@ -138,9 +138,10 @@ proc makeTable {name n} {
   set fillOf [linsert $fillOf $at dense]
   set stored $columns
   if {[chance 20]} {
-    # Not REAL: such a column, if it is virtual, shows whole numbers as integers in some plans.
+    # Not REAL: such a column, if it is virtual, shows whole numbers as integers in some plans.  And nothing
+    # that queries say: an index on it would be taken to answer them, with the column's affinity.
     set type [pick {INTEGER TEXT NUMERIC BLOB ""}]
-    lappend decls "g $type AS ([pick [list c0+1 "c0||'x'" c1 -c1 "coalesce(c0,c1)"]]) [pick {STORED VIRTUAL}]"
+    lappend decls "g $type AS ([pick [list 2+c0 "c0||'g'" 0-c1 "coalesce(c1,c0)"]]) [pick {STORED VIRTUAL}]"
     lappend columns g
   }
   switch $kind {
@@ -402,7 +403,8 @@ proc queryJoin {tables} {
   } elseif {$which != 1 && [chance 40]} {
     set where " WHERE [condition $b b.]"
   }
-  return "SELECT [pick [list "printf('%s %s',a.z,b.z)" "printf('%s %s',a.z,b.z)" count(*) a.z]] FROM $na a $join $nb b ON $on$where"
+  set out [pick [list "printf('%s %s',a.z,b.z)" "printf('%s %s',a.z,b.z)" count(*) a.z]]
+  return "SELECT $out FROM $na a $join $nb b ON $on$where"
 }
 proc queryThree {tables} {
   set a [pick $tables]; set b [pick $tables]; set c [pick $tables]

@@ -157,16 +157,7 @@ static const struct FaultCall {
 
 /* ---- memory ----------------------------------------------------------------------------------- */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
-#if defined(__GLIBC__) && !defined(SANITIZED)
+#if defined(__GLIBC__) && !CHECK_SANITIZED
 #define MEMORY_FAULTS 1
 /* The C library's own, under the names it keeps for those who put functions before them. */
 void *__libc_malloc(size_t);

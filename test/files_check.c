@@ -416,6 +416,30 @@ static void caseDataLost(void) {
   mmapsync_close(writer);
 }
 
+/* Files that somebody cut off under a writer that has them mapped: it neither dies of it nor publishes
+** into the void. */
+static void caseDataCut(void) {
+  mmapsync *writer = channelOpen(), *reader;
+  char bytes[20000];
+  int i;
+
+  memset(bytes, 'x', sizeof(bytes));
+  for (i = 0; i < 8; i++) {
+    OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), NULL));
+    OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), NULL));
+    if (i & 1) CHECK(truncate(fileName("_data_0"), i & 4 ? 0 : 5000) == 0); /* inactive */
+    if (i & 2) CHECK(truncate(fileName("_data_1"), i & 4 ? 0 : 5000) == 0); /* active */
+    OK(writer, mmapsync_write(writer, bytes, sizeof(bytes) - 1, NULL));
+    reader = channelOpen();
+    OK(reader, mmapsync_verify(reader));
+    OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), NULL));
+    OK(reader, mmapsync_verify(reader));
+    COUNTS(reader, 0, 0);
+    mmapsync_close(reader);
+  }
+  mmapsync_close(writer);
+}
+
 /* A channel that is removed under open handles and made anew. */
 static void caseRemade(void) {
   mmapsync *a = channelOpen(), *b = channelOpen(), *reader = channelOpen();
@@ -665,6 +689,7 @@ static const CheckCase cases[] = {
     {"state_foreign", caseStateForeign},
     {"foreign_writer", caseForeignWriter},
     {"data_lost", caseDataLost},
+    {"data_cut", caseDataCut},
     {"remade", caseRemade},
     {"remade_under_view", caseRemadeUnderView},
     {"streams", caseStreams},

@@ -1,16 +1,32 @@
-/* ---- how much --------------------------------------------------------------------------------- */
+/* HEAD */
 
+#define SLOT    1
+#define COUNTER 2
+#define LOCK    3
+
+/* ---- what is checked: set by run.tcl ------------------------------------------------------------ */
+
+#ifndef K0
+#define K0 SLOT
+#endif
+#ifndef K1
+#define K1 0
+#endif
+#ifndef WRITERS
+#define WRITERS 1
+#endif
+#define ANY 255
 #ifndef PUBS
-#define PUBS 3
+#define PUBS ANY
 #endif
 #ifndef READS
-#define READS 2
+#define READS ANY
 #endif
 #ifndef WDEATHS
-#define WDEATHS 1
+#define WDEATHS ANY
 #endif
 #ifndef RDEATHS
-#define RDEATHS 1
+#define RDEATHS ANY
 #endif
 #ifndef RSTOPS
 #define RSTOPS 0
@@ -18,24 +34,18 @@
 #ifndef ABORTS
 #define ABORTS 0
 #endif
-#ifndef WRITERS
-#define WRITERS 1
-#endif
 
-#define SLOT    1
-#define COUNTER 2
-#define LOCK    3
-#ifndef K0
-#define K0 SLOT
-#endif
-#ifndef K1
-#define K1 0
-#endif
-#define HAS(k) (K0 == k || K1 == k)
+#define HAS(k)       (K0 == k || K1 == k)
+#define MAY(done, n) (n == ANY || done < n)
+#define DID(done, n) done = done + (n != ANY)
 
+#if K0 == SLOT && K1 == SLOT
 #define NS 2
-#define NG (2 + PUBS + WDEATHS + ABORTS)
+#else
+#define NS 1
+#endif
 
+#define NONE     255
 #define BIT(i)   (1 << (i))
 #define AT(x, y) ((x) * 2 + (y))
 
@@ -43,99 +53,219 @@
 
 /* P_state */
 bit vIdx;
-byte vId = 1;
 #if HAS(COUNTER)
 byte counter[2];
 #endif
-
-/* The data files. */
-byte path[2];
-byte first[NG];
-byte second[NG];
 
 /* P_writer */
 byte replaced[2];
 
 /* P_readers */
+#if HAS(SLOT)
 byte slotN[NS];
 byte slotMask[NS];
-bit slotLock[NS];
-byte slotsUsed;
+byte slotsUsed = 1;
+#endif
 
-/* In the kernel. */
+/* In the kernel: byte locks on slots; read locks of lock pins, as the value of replaced + 1; flock. */
+#if HAS(SLOT)
+bit slotLock[NS];
+#endif
 #if HAS(LOCK)
 byte lockOn[4];
 #endif
 byte writerLock;
 
-/* ---- what readers keep to themselves, global because assertions and forget() speak of it ------- */
+/* ---- what its owner keeps to itself, global because ghosts and renaming speak of it ------------- */
 
+/* Of readers: AT(reader, file), and AT(reader, view) for views. */
 byte map[4];
 byte note[4];
 byte viewFile[4];
-byte viewGen[4];
-byte viewId[4];
+byte view[4];
 
-/* ---- what nobody knows: bounds and ghosts ----------------------------------------------------- */
+/* Of writers: AT(AT(writer, file), slot) and AT(writer, file). */
+#if HAS(SLOT)
+byte seenK[WRITERS];
+byte seenN[WRITERS];
+byte seenMask[WRITERS];
+byte newN[WRITERS * 2];
+byte newMask[WRITERS * 2];
+byte remN[WRITERS * 4];
+byte remMask[WRITERS * 4];
+#endif
+#if HAS(LOCK)
+byte from[WRITERS * 2];
+#endif
 
-byte lastId = 1;
-byte published;
-byte rdied, rstopped, wdied, aborted;
+/* ---- what nobody knows: bounds and ghosts ------------------------------------------------------- */
+
+byte published, rdied, rstopped, wdied, aborted;
+byte look[2];
+bit same[2];
+bit good[2];
 #if HAS(COUNTER)
 bit counted[4];
 bit voided[4];
+bit newer[2];
+bit gone[2];
 #endif
 hidden byte x;
 
-#define REFERS(g)                                                                                  \
-  (path[0] == g || path[1] == g || map[0] == g + 1 || map[1] == g + 1 || map[2] == g + 1 ||        \
-   map[3] == g + 1 || viewGen[0] == g + 1 || viewGen[1] == g + 1 || viewGen[2] == g + 1 ||         \
-   viewGen[3] == g + 1)
+/* ---- names that are used again ------------------------------------------------------------------ */
 
-inline forget() {
+/* Renumbers the values of replaced[i] that anybody remembers, in order: 0, 1, 2, ..., each times 2,
+** plus 1 while a rename is going on. */
+#if HAS(LOCK)
+#define LOCK_TOKEN(i, t)                                                                           \
+  ((lockOn[AT(0, i)] + 1) / 2 == t + 1 || (lockOn[AT(1, i)] + 1) / 2 == t + 1 ||                   \
+   from[AT(0, i)] / 2 == t || from[AT(WRITERS - 1, i)] / 2 == t)
+#define LOCK_DOWN(i)                                                                               \
+  DOWN(lockOn[AT(0, i)], 2 * x + 2);                                                               \
+  DOWN(lockOn[AT(1, i)], 2 * x + 2);                                                               \
+  DOWN(from[AT(0, i)], 2 * x + 1);                                                                 \
+  DOWN_SECOND(i)
+#if WRITERS == 2
+#define DOWN_SECOND(i) DOWN(from[AT(1, i)], 2 * x + 1);
+#else
+#define DOWN_SECOND(i)
+#endif
+#else
+#define LOCK_TOKEN(i, t) false
+#define LOCK_DOWN(i)
+#endif
+#define DOWN(a, least)                                                                             \
+  if                                                                                               \
+  :: a > least && a != NONE -> a = a - 2                                                           \
+  :: else                                                                                          \
+  fi
+
+inline renumber(i) {
   x = 0;
   do
-  :: x < NG ->
+  :: x < replaced[i] / 2 ->
     if
-    :: !REFERS(x) -> first[x] = 0; second[x] = 0
-    :: else
-    fi;
-    x++
+    :: note[AT(0, i)] / 2 == x || note[AT(1, i)] / 2 == x || LOCK_TOKEN(i, x) -> x++
+    :: else ->
+      DOWN(replaced[i], 2 * x + 1);
+      DOWN(note[AT(0, i)], 2 * x + 1);
+      DOWN(note[AT(1, i)], 2 * x + 1);
+      LOCK_DOWN(i)
+    fi
   :: else -> break
   od;
   x = 0
 }
 
+/* ---- C1 ----------------------------------------------------------------------------------------- */
+
+#define NOW 1
+#define OLD 2
+
 #if HAS(COUNTER)
-#define VOIDED(r) ((r -> K1 : K0) == COUNTER && voided[AT(r, viewFile[AT(r, 0)])])
+#define VOIDED(r)    ((r -> K1 : K0) == COUNTER && voided[AT(r, viewFile[AT(r, 0)])])
+#define VOID(r, i)   ((r -> K1 : K0) == COUNTER && voided[AT(r, i)])
+#define GONE(r, i)   gone[r] = gone[r] || (viewFile[AT(r, 0)] == i && view[AT(r, 0)] == NOW)
+#define NEWER(r, i)  newer[r] = newer[r] || (viewFile[AT(r, 0)] == i && view[AT(r, 0)] != 0)
 #else
-#define VOIDED(r) false
+#define VOIDED(r)    false
+#define VOID(r, i)   false
+#define GONE(r, i)   skip
+#define NEWER(r, i)  skip
 #endif
 
-/* C1, at a reader's entry and leave. */
-#define WHOLE(r, e)                                                                                \
-  (VOIDED(r) || (first[viewGen[AT(r, e)] - 1] == viewId[AT(r, e)] &&                               \
-                 second[viewGen[AT(r, e)] - 1] == viewId[AT(r, e)]))
+/* A store to the file that is at the name of i. */
+#define HOLDS(r, e, i) (view[AT(r, e)] == NOW && viewFile[AT(r, e)] == i)
+inline touchOne(r, i) {
+  assert(!HOLDS(r, 0, i) || VOIDED(r));
+  assert(!HOLDS(r, 1, i));
+  GONE(r, i);
+  if
+  :: look[r] == i + 1 ->
+    same[r] = 0;
+    good[r] = good[r] && map[AT(r, i)] == OLD
+  :: else
+  fi
+}
+inline touch(i) {
+  touchOne(0, i);
+  touchOne(1, i)
+}
 
-/* C1, in between: nobody who was promised that these bytes stay holds them. */
-#define FREE(g, r, e) (viewGen[AT(r, e)] != g + 1 || viewId[AT(r, e)] == 0 || VOIDED(r))
-#define UNTOUCHED(g)                                                                               \
-  assert(FREE(g, 0, 0) && FREE(g, 0, 1) && FREE(g, 1, 0) && FREE(g, 1, 1))
+/* Another file takes the name of i. */
+inline moveOne(r, i) {
+  if
+  :: map[AT(r, i)] == NOW -> map[AT(r, i)] = OLD
+  :: else
+  fi;
+  if
+  :: HOLDS(r, 0, i) -> view[AT(r, 0)] = OLD
+  :: else
+  fi;
+  if
+  :: HOLDS(r, 1, i) -> view[AT(r, 1)] = OLD
+  :: else
+  fi;
+  if
+  :: look[r] == i + 1 -> same[r] = 0
+  :: else
+  fi
+}
+inline move(i) {
+  moveOne(0, i);
+  moveOne(1, i)
+}
 
-/* ---- reader ----------------------------------------------------------------------------------- */
+/* The last look at the version: it named file i. */
+#define LOOKED(i)                                                                                  \
+  look[r] = i + 1;                                                                                 \
+  same[r] = 1;                                                                                     \
+  good[r] = (map[AT(r, i)] == NOW)
+#define UNLOOKED                                                                                   \
+  look[r] = 0;                                                                                     \
+  same[r] = 0;                                                                                     \
+  good[r] = 0
+#define MAPPED(i)                                                                                  \
+  map[AT(r, i)] = NOW;                                                                             \
+  good[r] = (look[r] == i + 1 && same[r])
+
+/* ---- claims -------------------------------------------------------------------------------------- */
 
 #define HELD                                                                                       \
-  ((viewGen[AT(r, 0)] -> BIT(viewFile[AT(r, 0)]) : 0) |                                            \
-   (viewGen[AT(r, 1)] -> BIT(viewFile[AT(r, 1)]) : 0))
+  ((view[AT(r, 0)] -> BIT(viewFile[AT(r, 0)]) : 0) |                                            \
+   (view[AT(r, 1)] -> BIT(viewFile[AT(r, 1)]) : 0))
 
-#define VIEWS ((viewGen[AT(r, 0)] != 0) + (viewGen[AT(r, 1)] != 0))
+#define VIEWS ((view[AT(r, 0)] != 0) + (view[AT(r, 1)] != 0))
 
-#define PIN(mask)                                                                                  \
-  slotN[s] = n;                                                                                    \
-  slotMask[s] = mask
+#if HAS(SLOT)
+/* Forgets what writer `me` remembers of slot s: it speaks of an n that never comes again. */
+#define OUTDATED(me)                                                                               \
+  remN[AT(AT(me, 0), s)] = 0;                                                                      \
+  remMask[AT(AT(me, 0), s)] = 0;                                                                   \
+  remN[AT(AT(me, 1), s)] = 0;                                                                      \
+  remMask[AT(AT(me, 1), s)] = 0
+#define N_KNOWN(me, y) ((seenK[me] == s && seenN[me] == y) || newN[AT(me, s)] == y)
+
+inline risenN() {
+#ifdef COUNT_N
+  n++
+#else
+  x = 1;
+  do
+  :: x == n || N_KNOWN(0, x) || N_KNOWN(WRITERS - 1, x) -> x++
+  :: else -> break
+  od;
+  n = x;
+  x = 0;
+  OUTDATED(0);
+#if WRITERS == 2
+  OUTDATED(1);
+#endif
+#endif
+}
 
 inline raiseN(i) {
-#if !defined(NO_N)
+#ifndef NO_N
   if
 #ifdef REENTER_SAME_N
   :: again
@@ -143,11 +273,23 @@ inline raiseN(i) {
 #ifdef NESTED_SAME_N
   :: (HELD & BIT(i)) != 0
 #endif
-  :: else -> n++
+  :: else -> risenN()
   fi;
 #endif
   again = 1
 }
+
+#define PIN(mask)                                                                                  \
+  slotN[s] = n;                                                                                    \
+  slotMask[s] = mask
+#define SLOT_CLAIM(i)    raiseN(i); PIN(HELD | BIT(i))
+#define SLOT_CLAIM_TOO() PIN(3)
+#define SLOT_DROP(mask)  PIN(mask)
+#else
+#define SLOT_CLAIM(i)    skip
+#define SLOT_CLAIM_TOO() skip
+#define SLOT_DROP(mask)  skip
+#endif
 
 #if HAS(COUNTER)
 inline count(i) {
@@ -179,67 +321,106 @@ inline uncount(i) { skip }
 #define LOCKS(i, y) skip
 #endif
 
-/* The claim on file i beside what is held; on both; and a claim given back, `mask` being left. */
 #define CLAIM(i)                                                                                   \
   if                                                                                               \
-  :: kind == SLOT -> raiseN(i); PIN(HELD | BIT(i))                                                 \
+  :: kind == SLOT -> SLOT_CLAIM(i)                                                                 \
   :: kind == COUNTER -> count(i)                                                                   \
   :: kind == LOCK -> LOCKS(i, note[AT(r, i)] + 1)                                                  \
   fi
 #define CLAIM_TOO(i)                                                                               \
   if                                                                                               \
-  :: kind == SLOT -> PIN(3)                                                                        \
+  :: kind == SLOT -> SLOT_CLAIM_TOO()                                                              \
   :: kind == COUNTER -> count(i)                                                                   \
   :: kind == LOCK -> LOCKS(i, note[AT(r, i)] + 1)                                                  \
   fi
+/* Gives the claim on i back; what is left of a pin word is `mask`. */
 #define DROP(i, mask)                                                                              \
   if                                                                                               \
-  :: kind == SLOT -> PIN(mask)                                                                     \
+  :: kind == SLOT -> SLOT_DROP(mask)                                                               \
   :: kind == COUNTER -> uncount(i)                                                                 \
-  :: kind == LOCK -> LOCKS(i, 0)                                                                   \
+  :: kind == LOCK -> LOCKS(i, 0); renumber(i)                                                      \
   fi
 
-inline take() {
-  viewFile[AT(r, e)] = w;
-  viewGen[AT(r, e)] = map[AT(r, w)];
-  viewId[AT(r, e)] = id;
-  assert(WHOLE(r, e));
-  v = 0;
-  w = 0;
-  id = 0;
-  again = 0;
-  reads++
-}
-
-inline unview() {
-  viewFile[AT(r, e)] = 0;
-  viewGen[AT(r, e)] = 0;
-  viewId[AT(r, e)] = 0
-}
+/* ---- reader -------------------------------------------------------------------------------------- */
 
 #define MORTAL                                                                                     \
-  ::atomic { rdied < RDEATHS -> rdied++; goto died }                                               \
+  ::atomic { MAY(rdied, RDEATHS) -> DID(rdied, RDEATHS); goto died }                               \
   ::atomic { rstopped < RSTOPS -> rstopped++; goto stopped }
 
-#ifdef CHECK_EARLY
-#define REPLACED(i) early[i]
+#ifdef NO_RECHECK
+#define LOOK                                                                                       \
+  v = vIdx;                                                                                        \
+  LOOKED(v)
 #else
-#define REPLACED(i) replaced[i]
+#define LOOK v = vIdx
 #endif
 
+/* A lock is named by the value of replaced[i] noted with the mapping; without one, by its value now. */
+#if HAS(LOCK)
+#define NOTED(i, noting, claim)                                                                    \
+  if                                                                                               \
+  :: kind == LOCK && !map[AT(r, i)] -> goto noting                                                 \
+  :: else -> goto claim                                                                            \
+  fi
+#else
+#define NOTED(i, noting, claim) goto claim
+#endif
+
+#ifdef CHECK_EARLY
+#define SHOWS(i) (map[AT(r, i)] && early[i])
+#else
+#define SHOWS(i) (map[AT(r, i)] && note[AT(r, i)] == replaced[i])
+#endif
+
+inline take() {
+  assert(good[r] || VOID(r, w));
+  viewFile[AT(r, e)] = w;
+  view[AT(r, e)] = map[AT(r, w)];
+#if HAS(COUNTER)
+  newer[r] = 0;
+  gone[r] = !good[r];
+#endif
+  UNLOOKED;
+  v = 0;
+  w = 0;
+  e = 0;
+  again = 0;
+  DID(reads, READS)
+}
+
+inline unview(f) {
+  viewFile[AT(r, f)] = 0;
+  view[AT(r, f)] = 0
+}
+
+#define LEAVE                                                                                      \
+  w = viewFile[AT(r, e)];                                                                          \
+  if                                                                                               \
+  :: kind == COUNTER -> goto leaveCounter                                                          \
+  :: else                                                                                          \
+  fi;                                                                                              \
+  d_step {                                                                                         \
+    unview(e);                                                                                     \
+    DROP(w, HELD);                                                                                 \
+    w = 0;                                                                                         \
+    e = 0                                                                                          \
+  };                                                                                               \
+  goto idle
+
 proctype reader(bit r; byte kind) {
-  byte n, s, reads, id, rr;
+  byte n, s, reads;
   bit v, w, e, again;
 #ifdef CHECK_EARLY
-  byte early[2];
+  bit early[2];
 #endif
 
   if
-  :: kind == SLOT && r == 1 -> skip
-  :: else -> goto idle
+  :: kind == SLOT && r == 1
+  :: else -> n = (kind == SLOT && view[0]); goto idle
   fi;
 
 attach:
+#if HAS(SLOT)
   if
   :: d_step {
       s = 0;
@@ -260,10 +441,14 @@ attach:
   MORTAL
   fi;
   if
+#ifdef OWNER_NO_CLEAR
+  :: skip
+#else
   :: d_step { PIN(0) }
+#endif
   MORTAL
   fi;
-#ifndef USED_LATE
+#ifndef USED_NEVER
   if
   :: d_step {
       if
@@ -274,36 +459,36 @@ attach:
   MORTAL
   fi;
 #endif
+#endif
 
 idle:
   if
-  :: atomic { reads < READS && VIEWS == 0 -> e = 0; goto enter }
+  :: atomic { MAY(reads, READS) && VIEWS == 0 -> e = 0; LOOK; NOTED(v, noteV, claim1) }
 #ifdef NEST
-  :: atomic { reads < READS && VIEWS == 1 -> e = (viewGen[AT(r, 0)] != 0); goto enter }
+  :: atomic { kind == SLOT && MAY(reads, READS) && VIEWS == 1 ->
+      e = (view[AT(r, 0)] != 0); LOOK; goto claim1 }
 #endif
-  :: atomic { viewGen[AT(r, 0)] -> e = 0; goto leave }
-  :: atomic { viewGen[AT(r, 1)] -> e = 1; goto leave }
-  :: reads == READS && VIEWS == 0 -> goto done
+  :: atomic { view[AT(r, 0)] -> e = 0; LEAVE }
+#ifdef NEST
+  :: atomic { view[AT(r, 1)] -> e = 1; LEAVE }
+#endif
+  :: atomic { !MAY(reads, READS) && VIEWS == 0 -> goto done }
   MORTAL
   fi;
 
 enter:
-#ifdef NO_RECHECK
   if
-  :: d_step { v = vIdx; id = vId }
+  :: atomic { LOOK; NOTED(v, noteV, claim1) }
   MORTAL
   fi;
-#else
+#if HAS(LOCK)
+noteV:
   if
-  :: v = vIdx
+  :: d_step { note[AT(r, v)] = replaced[v]; renumber(v) }
   MORTAL
   fi;
 #endif
-  if
-  :: atomic { kind == LOCK && !map[AT(r, v)] -> note[AT(r, v)] = replaced[v] }
-  :: atomic { !(kind == LOCK && !map[AT(r, v)]) -> goto claim1 }
-  MORTAL
-  fi;
+
 claim1:
   if
   :: d_step { CLAIM(v) }
@@ -314,35 +499,48 @@ claim1:
   goto check;
 #endif
 #ifdef CHECK_EARLY
-  d_step { early[0] = replaced[0]; early[1] = replaced[1] };
+  d_step { early[0] = (note[AT(r, 0)] == replaced[0]); early[1] = (note[AT(r, 1)] == replaced[1]) };
 #endif
   if
-  :: d_step { w = vIdx; id = vId }
+  :: atomic {
+      w = vIdx;
+      if
+      :: w == v -> d_step { LOOKED(w); v = 0 }; goto check
+#ifdef CLAIM_MOVED
+      :: else -> d_step { LOOKED(w); v = 0 }; goto moved
+#else
+      :: else -> NOTED(w, noteW, claim2)
+#endif
+      fi
+    }
   MORTAL
-  fi;
-  if
-  :: w == v -> goto check
-  :: else
   fi;
 #ifdef CLAIM_MOVED
-  d_step { DROP(v, HELD | BIT(w)); CLAIM_TOO(w); PIN(HELD | BIT(w)) };
-  goto check;
-#endif
+moved:
   if
-  :: atomic { kind == LOCK && !map[AT(r, w)] -> note[AT(r, w)] = replaced[w] }
-  :: atomic { !(kind == LOCK && !map[AT(r, w)]) -> goto claim2 }
+  :: d_step { PIN(HELD | BIT(w)) };
+    goto check
   MORTAL
   fi;
+#endif
+
+#if HAS(LOCK)
+noteW:
+  if
+  :: d_step { note[AT(r, w)] = replaced[w]; renumber(w) }
+  MORTAL
+  fi;
+#endif
 claim2:
   if
-  :: d_step { CLAIM_TOO(w) }
+  :: d_step { CLAIM_TOO(w); v = 0; w = 0 }
   MORTAL
   fi;
 #ifdef CHECK_EARLY
-  d_step { early[0] = replaced[0]; early[1] = replaced[1] };
+  d_step { early[0] = (note[AT(r, 0)] == replaced[0]); early[1] = (note[AT(r, 1)] == replaced[1]) };
 #endif
   if
-  :: d_step { w = vIdx; id = vId }
+  :: d_step { w = vIdx; LOOKED(w) }
   MORTAL
   fi;
   if
@@ -354,108 +552,75 @@ check:
   if
   :: atomic {
       if
-      :: map[AT(r, w)] && note[AT(r, w)] == REPLACED(w) -> d_step { take() }; goto idle
+      :: SHOWS(w) -> d_step { take() }; goto idle
 #ifdef MAP_UNDER
-      :: !map[AT(r, w)] && note[AT(r, w)] == REPLACED(w) -> goto under
-      :: note[AT(r, w)] != REPLACED(w) -> note[AT(r, w)] = REPLACED(w)
+      :: !map[AT(r, w)] && note[AT(r, w)] == replaced[w] -> goto under
+      :: note[AT(r, w)] != replaced[w] -> d_step { note[AT(r, w)] = replaced[w]; renumber(w) }
 #else
       :: else
 #endif
-      fi
+      fi;
+#ifndef MAP_AFTER_CLAIM
+      UNLOOKED
+#endif
     }
   MORTAL
   fi;
 
-miss:
-#ifdef MAP_AFTER_CLAIM
-  note[AT(r, w)] = replaced[w];
-  d_step { map[AT(r, w)] = path[w] + 1; forget() };
-  d_step { take() };
-  goto idle;
-#endif
-#ifdef MAP_UNDER
+#if defined(MAP_UNDER)
   if
-  :: d_step { DROP(w, HELD); map[AT(r, w)] = 0; forget(); v = 0; w = 0; id = 0 }
+  :: d_step { DROP(w, HELD); map[AT(r, w)] = 0; w = 0 }
   MORTAL
   fi;
   goto enter;
-
 under:
   if
-  :: d_step { map[AT(r, w)] = path[w] + 1; forget() }
+  :: d_step { MAPPED(w) }
   MORTAL
   fi;
   goto check;
-#endif
-  if
-  :: d_step { DROP(w, HELD); v = 0; id = 0 }
-  MORTAL
-  fi;
-#ifdef NOTE_LATE
-  if
-  :: d_step { map[AT(r, w)] = path[w] + 1; forget() }
-  MORTAL
-  fi;
-  note[AT(r, w)] = replaced[w];
-  w = 0;
-  goto enter;
-#endif
-  if
-  :: note[AT(r, w)] = replaced[w]
-  MORTAL
-  fi;
-  if
-  :: d_step { map[AT(r, w)] = path[w] + 1; forget(); w = 0 }
-  MORTAL
-  fi;
-  goto enter;
-
-leave:
-#ifdef USED_LATE
-  d_step {
-    if
-    :: slotsUsed <= s -> slotsUsed = s + 1
-    :: else
-    fi
-  };
-#endif
-  if
-  :: kind == COUNTER -> goto leaveCounter
-  :: else
-  fi;
-  if
-  :: d_step {
-      assert(WHOLE(r, e));
-      w = viewFile[AT(r, e)];
-      unview();
-      DROP(w, HELD);
-      forget();
-      w = 0;
-      e = 0
-    }
-  MORTAL
-  fi;
+#elif defined(MAP_AFTER_CLAIM)
+  d_step { note[AT(r, w)] = replaced[w]; renumber(w) };
+  d_step { MAPPED(w) };
+  d_step { take() };
   goto idle;
-
-leaveCounter:
-#if HAS(COUNTER)
-  atomic {
-    assert(WHOLE(r, e));
-    id = viewId[AT(r, e)];
-    w = viewFile[AT(r, e)];
-    viewId[AT(r, e)] = 0;
-    if
-    :: vIdx == w && vId != id -> d_step { counted[AT(r, w)] = 0; voided[AT(r, w)] = 0 }; goto left
-    :: else
-    fi
-  };
+#elif defined(NOTE_LATE)
   if
-  :: atomic {
-      first[viewGen[AT(r, e)] - 1] != id ->
-      d_step { counted[AT(r, w)] = 0; voided[AT(r, w)] = 0 };
-      goto left
-    }
-  :: first[viewGen[AT(r, e)] - 1] == id -> skip
+  :: d_step { DROP(w, HELD) }
+  MORTAL
+  fi;
+  if
+  :: d_step { MAPPED(w) }
+  MORTAL
+  fi;
+  d_step { note[AT(r, w)] = replaced[w]; renumber(w); w = 0 };
+  goto enter;
+#else
+  if
+  :: d_step { DROP(w, HELD) }
+  MORTAL
+  fi;
+  if
+  :: d_step { note[AT(r, w)] = replaced[w]; renumber(w) }
+  MORTAL
+  fi;
+  if
+  :: d_step { MAPPED(w); w = 0 }
+  MORTAL
+  fi;
+  goto enter;
+#endif
+
+#if HAS(COUNTER)
+leaveCounter:
+  if
+  :: atomic { newer[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto left }
+  :: !newer[r]
+  MORTAL
+  fi;
+  if
+  :: atomic { gone[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto left }
+  :: !gone[r]
   MORTAL
   fi;
   if
@@ -463,200 +628,219 @@ leaveCounter:
   MORTAL
   fi;
 left:
-  if
-  :: d_step {
-    unview();
-    forget();
-    w = 0;
-    e = 0;
-    id = 0
-  }
-  fi;
-  goto idle;
+  atomic {
+    skip;
+    d_step { unview(0); w = 0; newer[r] = 0; gone[r] = 0 };
+    goto idle
+  };
+#else
+leaveCounter:
 #endif
 
 died:
-  if
-  :: d_step {
-    if
-    :: kind == SLOT -> slotLock[s] = 0
-    :: else
-    fi;
-    LOCKS(0, 0);
-    LOCKS(1, 0);
-#if HAS(COUNTER)
-    counted[AT(r, 0)] = 0;
-    counted[AT(r, 1)] = 0;
-    voided[AT(r, 0)] = 0;
-    voided[AT(r, 1)] = 0;
+  atomic {
+    skip;
+    d_step {
+      map[AT(r, 0)] = 0;
+      map[AT(r, 1)] = 0;
+      note[AT(r, 0)] = NONE;
+      note[AT(r, 1)] = NONE;
+      UNLOOKED;
+      unview(0);
+      unview(1);
+#if HAS(SLOT)
+      if
+      :: kind == SLOT -> slotLock[s] = 0
+      :: else
+      fi;
 #endif
-    map[AT(r, 0)] = 0;
-    map[AT(r, 1)] = 0;
-    note[AT(r, 0)] = 0;
-    note[AT(r, 1)] = 0;
-    e = 0;
-    unview();
-    e = 1;
-    unview();
-    forget();
-    n = 0;
-    s = 0;
-    v = 0;
-    w = 0;
-    e = 0;
-    id = 0;
-    again = 0
-  }
-  fi;
-  if
-  :: reads == READS -> goto done
-  :: reads < READS && kind == SLOT -> goto attach
-  :: reads < READS && kind != SLOT -> goto idle
-  fi;
+#if HAS(COUNTER)
+      counted[AT(r, 0)] = 0;
+      counted[AT(r, 1)] = 0;
+      voided[AT(r, 0)] = 0;
+      voided[AT(r, 1)] = 0;
+      newer[r] = 0;
+      gone[r] = 0;
+#endif
+      LOCKS(0, 0);
+      LOCKS(1, 0);
+      renumber(0);
+      renumber(1);
+      n = 0;
+      s = 0;
+      v = 0;
+      w = 0;
+      e = 0;
+      again = 0
+    };
+    if
+    :: !MAY(reads, READS) -> goto done
+    :: MAY(reads, READS) && kind == SLOT -> goto attach
+    :: MAY(reads, READS) && kind != SLOT -> goto idle
+    fi
+  };
 
 stopped:
-  end: false;
+end:
+  false;
 
 done:
   skip
 }
 
-/* ---- writer ----------------------------------------------------------------------------------- */
+/* ---- writer --------------------------------------------------------------------------------------- */
 
-#define WMORTAL ::atomic { wdied < WDEATHS -> wdied++; goto died }
+#define WMORTAL ::atomic { MAY(wdied, WDEATHS) -> DID(wdied, WDEATHS); goto died }
 
-#define STUCK(r)                                                                                   \
-  (lockOn[AT(r, i)] > LOWEST && lockOn[AT(r, i)] - 1 <= replaced[i])
+#if HAS(LOCK)
 #ifdef LOCK_CURRENT
 #define LOWEST replaced[i]
 #else
-#define LOWEST from[i]
+#define LOWEST from[AT(me, i)]
+#endif
+#define STUCK(r) (lockOn[AT(r, i)] > LOWEST && lockOn[AT(r, i)] <= replaced[i] + 1)
 #endif
 
 #ifdef REMEMBER_GLOBAL
-#define MEMORY(i) AT(0, k)
+#define MEMORY(i) AT(AT(me, 0), k)
 #else
-#define MEMORY(i) AT(i, k)
+#define MEMORY(i) AT(AT(me, i), k)
 #endif
 
+#if defined(REMEMBER_MASK)
+#define SAME (remMask[MEMORY(i)] == seenMask[me])
+#elif defined(REMEMBER_N)
+#define SAME (remMask[MEMORY(i)] && remN[MEMORY(i)] == seenN[me])
+#else
+#define SAME (remMask[MEMORY(i)] == seenMask[me] && remN[MEMORY(i)] == seenN[me])
+#endif
+
+#if HAS(SLOT)
 #ifdef REMEMBER_MASK
-#define SAME (remMask[MEMORY(i)] == m)
+#define CURRENT true
 #else
-#ifdef REMEMBER_N
-#define SAME (remMask[MEMORY(i)] != 0 && remN[MEMORY(i)] == m_n)
-#else
-#define SAME (remMask[MEMORY(i)] == m && remN[MEMORY(i)] == m_n)
-#endif
+#define CURRENT (newN[AT(me, k)] == slotN[k])
 #endif
 
-/* What stood in the slots that were stuck stands for older bytes from now on. */
+/* What was read in the slots that are stuck stands for older bytes from now on. */
 inline remember() {
   k = 0;
   do
   :: k < NS ->
     if
-    :: newMask[k] -> remN[MEMORY(i)] = newN[k]; remMask[MEMORY(i)] = newMask[k]
+    :: newMask[AT(me, k)] ->
+      if
+      :: CURRENT ->
+        remN[MEMORY(i)] = newN[AT(me, k)];
+        remMask[MEMORY(i)] = newMask[AT(me, k)]
+      :: else
+      fi
     :: else
     fi;
-    newN[k] = 0;
-    newMask[k] = 0;
+    newN[AT(me, k)] = 0;
+    newMask[AT(me, k)] = 0;
     k++
   :: else -> break
   od;
   k = 0
 }
+#define UNSEE                                                                                      \
+  seenK[me] = NONE;                                                                                \
+  seenN[me] = 0;                                                                                   \
+  seenMask[me] = 0
 
-inline writeForget() {
+inline unlearn() {
   k = 0;
   do
-  :: k < NS -> newN[k] = 0; newMask[k] = 0; k++
+  :: k < NS -> newN[AT(me, k)] = 0; newMask[AT(me, k)] = 0; k++
   :: else -> break
   od;
-  k = 0;
+  k = 0
+}
+#else
+inline remember() { skip }
+inline unlearn() { skip }
+#endif
+
+inline clean() {
+  unlearn();
   i = 0;
-  g = 0;
-  m = 0;
-  m_n = 0;
   over = 0;
   rep = 0
 }
 
-proctype writer(byte me) {
-  byte k, g, m, m_n, used;
+proctype writer(bit me) {
+  byte k, used;
   bit i, over, rep;
-  byte remN[4], remMask[4], newN[NS], newMask[NS];
-  byte from[2];
 
 lock:
   if
-  :: atomic { published == PUBS -> goto finished }
-  :: atomic { published < PUBS && writerLock == 0 -> writerLock = me + 1 }
+  :: atomic { !MAY(published, PUBS) -> goto finished }
+  :: atomic { MAY(published, PUBS) && writerLock == 0 -> writerLock = me + 1 }
   fi;
-#ifdef ODD
 #ifndef NO_RAISE
   if
-  :: atomic { replaced[1 - vIdx] & 1 -> replaced[1 - vIdx]++ }
-  :: atomic { !(replaced[1 - vIdx] & 1) -> skip }
-  WMORTAL
-  fi;
-#endif
+#ifdef RAISE_ALWAYS
+  :: d_step { replaced[1 - vIdx] = (replaced[1 - vIdx] | 1) + 1; renumber(1 - vIdx) }
 #else
-#ifndef NO_RAISE
-  if
-  :: replaced[1 - vIdx]++
+  :: d_step {
+      if
+      :: replaced[1 - vIdx] & 1 -> replaced[1 - vIdx]++; renumber(1 - vIdx)
+      :: else
+      fi
+    }
+#endif
   WMORTAL
   fi;
-#endif
 #endif
 
 begin:
+#if HAS(SLOT)
   if
   :: d_step { i = 1 - vIdx; used = slotsUsed; k = 0 }
   WMORTAL
   fi;
-
-#if HAS(SLOT)
 slot:
-#ifdef TEST_FIRST
   if
-  :: d_step { k < used -> g = slotLock[k] }
-  :: k >= used -> goto slotsDone
+  :: atomic {
+      k < used ->
+      d_step { seenK[me] = k; seenN[me] = slotN[k]; seenMask[me] = slotMask[k] };
+      if
+      :: d_step { (seenMask[me] & BIT(i)) == 0 || SAME -> UNSEE; k++ }; goto slot
+      :: else
+      fi
+    }
+  :: atomic { k >= used -> k = 0; used = 0; goto slotsDone }
   WMORTAL
   fi;
-#endif
   if
-  :: d_step { k < used -> m = slotMask[k]; m_n = slotN[k] }
-  :: k >= used -> goto slotsDone
-  WMORTAL
-  fi;
-  if
-  :: d_step { (m & BIT(i)) == 0 || SAME -> k++ }; goto slot
-  :: else
-  fi;
-#ifdef TEST_FIRST
-#define OWNED g
-#else
-#define OWNED slotLock[k]
-#endif
-  if
-  :: atomic { OWNED && over -> newN[k] = m_n; newMask[k] = m; rep = 1; k++; goto slot }
-  :: atomic { OWNED && !over -> goto slotWait }
-  :: atomic { !(OWNED) -> skip }
+  :: d_step {
+      slotLock[k] && over ->
+      newN[AT(me, k)] = seenN[me];
+      newMask[AT(me, k)] = seenMask[me];
+      UNSEE;
+      rep = 1;
+      k++
+    };
+    goto slot
+  :: atomic { slotLock[k] && !over -> goto slotWait }
+  :: atomic { !slotLock[k] -> skip }
   WMORTAL
   fi;
   if
 #ifdef CLEAR_PLAIN
-  :: d_step { slotMask[k] = 0; slotN[k] = m_n }
+  :: d_step { slotMask[k] = 0; slotN[k] = seenN[me]; UNSEE }
 #else
   :: d_step {
       if
-      :: slotMask[k] == m && slotN[k] == m_n ->
+      :: slotMask[k] == seenMask[me] && slotN[k] == seenN[me] ->
         slotMask[k] = 0;
 #ifdef CLEAR_ZERO
         slotN[k] = 0
 #endif
       :: else
-      fi
+      fi;
+      UNSEE
     }
 #endif
   WMORTAL
@@ -665,24 +849,24 @@ slot:
 
 slotWait:
   if
-  :: atomic { slotMask[k] != m || slotN[k] != m_n ->
+  :: d_step { slotMask[k] != seenMask[me] || slotN[k] != seenN[me] ->
 #ifdef SKIP_CHANGED
       k++;
 #endif
-      goto slot }
-  :: atomic { slotMask[k] == m && slotN[k] == m_n && !slotLock[k] -> goto slot }
-  :: atomic { slotMask[k] == m && slotN[k] == m_n && slotLock[k] -> over = 1; goto slot }
+      UNSEE };
+    goto slot
+  :: d_step { slotMask[k] == seenMask[me] && slotN[k] == seenN[me] && !slotLock[k] -> UNSEE };
+    goto slot
+  :: d_step { slotMask[k] == seenMask[me] && slotN[k] == seenN[me] && slotLock[k] -> over = 1; UNSEE };
+    goto slot
   WMORTAL
   fi;
-
 slotsDone:
-  if
-  :: d_step { k = 0; m = 0; m_n = 0; g = 0; used = 0 }
-  fi;
+#else
+  i = 1 - vIdx;
 #endif
 
 #if HAS(LOCK)
-locks:
   if
   :: atomic { !STUCK(0) && !STUCK(1) -> skip }
   :: atomic { STUCK(0) || STUCK(1) -> over = 1; rep = 1 }
@@ -718,90 +902,110 @@ countersDone:
 #endif
 #if ABORTS
   if
-  :: atomic { aborted < ABORTS -> aborted++; d_step { writeForget() }; goto begin }
-  :: skip
+  :: atomic { MAY(aborted, ABORTS) -> DID(aborted, ABORTS); d_step { clean() }; goto begin }
+  :: true
   fi;
 #endif
   if
 #ifdef GRACE_RESET
   :: true -> goto inPlace
 #else
-  :: rep -> skip
+  :: rep
   :: !rep -> goto inPlace
 #endif
   fi;
 
-#if defined(ODD) || defined(RAISE_BEFORE)
+  over = 0;
+#ifdef RAISE_BEFORE
+#define RAISE (replaced[i] | 1) + 1
+#else
+#define RAISE replaced[i] + 1
+#endif
+#if !defined(RAISE_ALWAYS) || defined(RAISE_BEFORE)
   if
-  :: replaced[i]++
+  :: d_step { replaced[i] = RAISE; renumber(i) }
   WMORTAL
   fi;
 #endif
   if
+  :: d_step { move(i) }
+  WMORTAL
+  fi;
+  if
   :: d_step {
-      g = 0;
-      do
-      :: REFERS(g) -> g++
-      :: else -> break
-      od;
-      assert(g < NG);
-      lastId++;
-      first[g] = lastId;
-      second[g] = lastId;
-      path[i] = g;
-      forget()
+#ifndef RAISE_LATE
+#ifndef RAISE_BEFORE
+      replaced[i] = (replaced[i] | 1) + 1;
+#endif
+#if HAS(LOCK)
+      from[AT(me, i)] = replaced[i];
+#endif
+      renumber(i);
+#endif
+#if !defined(REMEMBER_EARLY) && !defined(REMEMBER_LATE)
+      remember()
+#endif
     }
   WMORTAL
   fi;
-#if !defined(RAISE_BEFORE) && !defined(RAISE_LATE)
-  if
-  :: replaced[i]++
-  WMORTAL
-  fi;
-#endif
-#if !defined(REMEMBER_EARLY) && !defined(REMEMBER_LATE)
-  d_step { remember(); from[i] = replaced[i] };
-#endif
   goto switch;
 
 inPlace:
   if
-  :: d_step { g = path[i]; UNTOUCHED(g); lastId++; first[g] = 0 }
+  :: d_step { over = 0; touch(i) }
   WMORTAL
   fi;
   if
-  :: d_step { UNTOUCHED(g); second[g] = lastId }
-  WMORTAL
-  fi;
-  if
-  :: d_step { UNTOUCHED(g); first[g] = lastId }
+  :: d_step { touch(i) }
   WMORTAL
   fi;
 
 switch:
   if
-  :: d_step { assert(writerLock == me + 1); vIdx = i; vId = lastId; published++ }
+  :: d_step {
+      assert(writerLock == me + 1);
+      vIdx = i;
+      NEWER(0, i);
+      NEWER(1, i);
+      DID(published, PUBS);
+#if !defined(RAISE_LATE) && !defined(REMEMBER_LATE)
+      clean()
+#endif
+    }
   WMORTAL
   fi;
 #ifdef RAISE_LATE
-  replaced[i] = replaced[i] + rep;
+  if
+  :: d_step {
+      if
+      :: rep -> replaced[i] = (replaced[i] | 1) + 1; renumber(i)
+      :: else
+      fi;
+      clean()
+    }
+  WMORTAL
+  fi;
 #endif
 #ifdef REMEMBER_LATE
-  atomic {
-    if
-    :: rep ->
+  if
+  :: d_step {
       k = 0;
       do
-      :: k < NS -> if :: newMask[k] -> newN[k] = slotN[k]; newMask[k] = slotMask[k] :: else fi; k++
+      :: k < NS ->
+        if
+        :: newMask[AT(me, k)] -> newN[AT(me, k)] = slotN[k]; newMask[AT(me, k)] = slotMask[k]
+        :: else
+        fi;
+        k++
       :: else -> break
       od;
-      d_step { remember() }
-    :: else
-    fi
-  };
+      remember();
+      clean()
+    }
+  WMORTAL
+  fi;
 #endif
-  d_step { writeForget() };
-#ifdef LOCK_EACH
+#if WRITERS == 2
   if
   :: writerLock = 0
   WMORTAL
@@ -809,57 +1013,71 @@ switch:
   goto lock;
 #else
   if
-  :: published < PUBS -> goto begin
+  :: MAY(published, PUBS) -> goto begin
   :: else -> goto finished
   fi;
 #endif
 
 died:
-  if
-  :: d_step {
-    writeForget();
-    k = 0;
-    do
-    :: k < 4 -> remN[k] = 0; remMask[k] = 0; k++
-    :: else -> break
-    od;
-    k = 0;
-    from[0] = 0;
-    from[1] = 0;
-    used = 0;
-    if
-    :: writerLock == me + 1 -> writerLock = 0
-    :: else
-    fi
-  }
-  fi;
-  goto lock;
+  atomic {
+    skip;
+    d_step {
+      if
+      :: writerLock == me + 1 -> writerLock = 0
+      :: else
+      fi;
+      clean();
+      used = 0;
+#if HAS(SLOT)
+      UNSEE;
+      do
+      :: k < 4 -> remN[AT(AT(me, 0), k)] = 0; remMask[AT(AT(me, 0), k)] = 0; k++
+      :: else -> break
+      od;
+      k = 0;
+#endif
+#if HAS(LOCK)
+      from[AT(me, 0)] = 0;
+      from[AT(me, 1)] = 0;
+#endif
+      renumber(0);
+      renumber(1)
+    };
+    goto lock
+  };
 
 finished:
-  if
-  :: d_step {
-    writeForget();
-    k = 0;
-    do
-    :: k < 4 -> remN[k] = 0; remMask[k] = 0; k++
-    :: else -> break
-    od;
-    k = 0;
-    from[0] = 0;
-    from[1] = 0
-  }
-  fi
+  skip
 }
+
+/* ---- the start -------------------------------------------------------------------------------------- */
 
 init {
   atomic {
-    path[1] = 1;
-    first[0] = 1;
-    second[0] = 1;
-#if K0 == SLOT
-    slotLock[0] = 1;
-    slotsUsed = 1;
+    map[AT(0, 0)] = NOW;
+    map[AT(0, 1)] = NOW;
+    note[AT(1, 0)] = NONE;
+    note[AT(1, 1)] = NONE;
+#if HAS(SLOT)
+    seenK[0] = NONE;
+    seenK[WRITERS - 1] = NONE;
+    slotLock[0] = (K0 == SLOT);
 #endif
+    if
+    :: true
+    :: true ->
+      viewFile[AT(0, 0)] = 1;
+      view[AT(0, 0)] = NOW;
+#if K0 == SLOT
+      slotN[0] = 1;
+      slotMask[0] = BIT(1)
+#elif K0 == COUNTER
+      counter[1] = 1;
+      counted[AT(0, 1)] = 1
+#else
+      lockOn[AT(0, 1)] = 1
+#endif
+    fi;
     run reader(0, K0);
 #if K1
     run reader(1, K1);
