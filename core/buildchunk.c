@@ -21,17 +21,25 @@ static double asReal(uint64_t bits) {
 
 static int isNull(const StageColumn *s, uint64_t i) { return s->type[i] == MMAPSYNC_NULL; }
 
-/* The bitmap of NULL rows, if there are any.  Reserved by the caller. */
-static void nullsPut(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
+/* Reserves and starts a buffer of n bytes; its offset in *at.  May move the payload. */
+static int bufferStart(mmapsync_builder *b, uint64_t n, uint64_t *at) {
+  int rc = buildReserve(b, n);
+  if (rc == MMAPSYNC_OK) *at = buildTake(b, n);
+  return rc;
+}
+
+/* The bitmap of NULL rows, if there are any. */
+static int nullsPut(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
   uint64_t i, bytes = (n + 7) / 8;
   uint8_t *bits;
-  if (s->nulls == 0) return;
-  out->null_bits = buildTake(b, bytes);
+  if (s->nulls == 0) return MMAPSYNC_OK;
+  if (bufferStart(b, bytes, &out->null_bits) != MMAPSYNC_OK) return b->rc;
   bits = b->payload + out->null_bits;
   memset(bits, 0, bytes);
   for (i = 0; i < n; i++) {
     if (isNull(s, i)) bits[i >> 3] |= (uint8_t)(1u << (i & 7));
   }
+  return MMAPSYNC_OK;
 }
 
 static void storeWidth(uint8_t *data, int width, uint64_t i, uint64_t x) {
@@ -43,7 +51,7 @@ static void storeWidth(uint8_t *data, int width, uint64_t i, uint64_t x) {
   }
 }
 
-static void intEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
+static int intEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
   int64_t min = INT64_MAX, max = INT64_MIN;
   uint64_t i, range;
   int sequence = s->nulls == 0;
@@ -61,17 +69,18 @@ static void intEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Dir
   out->max = max;
   if (range == 0 || sequence) {
     if (range) out->flags = CHUNK_SEQUENCE;
-    return;
+    return MMAPSYNC_OK;
   }
   out->width = range <= UINT8_MAX ? 1 : range <= UINT16_MAX ? 2 : range <= UINT32_MAX ? 4 : 8;
-  out->data = buildTake(b, n * out->width);
+  if (bufferStart(b, n * out->width, &out->data) != MMAPSYNC_OK) return b->rc;
   for (i = 0; i < n; i++) {
     uint64_t x = isNull(s, i) ? 0 : s->bits[i] - (uint64_t)min;
     storeWidth(b->payload + out->data, out->width, i, x);
   }
+  return MMAPSYNC_OK;
 }
 
-static void realEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
+static int realEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
   uint64_t i, first = 0, min, max;
   int same = 1;
   while (isNull(s, first)) first++;
@@ -85,31 +94,33 @@ static void realEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Di
   out->encoding = CHUNK_REAL;
   out->base = (int64_t)min;
   out->max = (int64_t)max;
-  if (same) return;
+  if (same) return MMAPSYNC_OK;
   out->width = 8;
-  out->data = buildTake(b, n * 8);
+  if (bufferStart(b, n * 8, &out->data) != MMAPSYNC_OK) return b->rc;
   for (i = 0; i < n; i++) {
     storeWidth(b->payload + out->data, 8, i, isNull(s, i) ? 0 : s->bits[i]);
   }
+  return MMAPSYNC_OK;
 }
 
 /* ---- text and blobs -------------------------------------------------------------------------- */
 
-static void heapPut(mmapsync_builder *b, const void *heap, uint64_t bytes, DirChunk *out) {
-  out->heap = buildTake(b, bytes);
+static int heapPut(mmapsync_builder *b, const void *heap, uint64_t bytes, DirChunk *out) {
+  if (bufferStart(b, bytes, &out->heap) != MMAPSYNC_OK) return b->rc;
   out->heap_bytes = bytes;
   if (bytes) memcpy(b->payload + out->heap, heap, bytes);
+  return MMAPSYNC_OK;
 }
 
-static void bytesEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, int encoding,
-                        DirChunk *out) {
+static int bytesEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, int encoding,
+                       DirChunk *out) {
   uint64_t i;
   out->encoding = (uint8_t)encoding;
   out->width = s->heap_bytes <= UINT16_MAX ? 2 : 4;
-  out->data = buildTake(b, (n + 1) * out->width);
+  if (bufferStart(b, (n + 1) * out->width, &out->data) != MMAPSYNC_OK) return b->rc;
   for (i = 0; i < n; i++) storeWidth(b->payload + out->data, out->width, i, s->bits[i]);
   storeWidth(b->payload + out->data, out->width, n, s->heap_bytes);
-  heapPut(b, s->heap, s->heap_bytes, out);
+  return heapPut(b, s->heap, s->heap_bytes, out);
 }
 
 /* The distinct texts of a chunk, in the order they came. */
@@ -142,15 +153,17 @@ static int dictAdd(Dict *d, const StageColumn *s, uint64_t i) {
   return 1;
 }
 
-static void dictPut(mmapsync_builder *b, const Dict *d, const StageColumn *s, uint64_t n,
-                    DirChunk *out) {
+static int dictPut(mmapsync_builder *b, const Dict *d, const StageColumn *s, uint64_t n,
+                   DirChunk *out) {
   uint64_t i, at = 0;
   out->encoding = CHUNK_DICT;
   out->width = d->n <= UINT8_MAX + 1 ? 1 : 2;
   out->base = (int64_t)d->n;
-  out->data = buildTake(b, n * out->width);
-  out->aux = buildTake(b, ((uint64_t)d->n + 1) * 4);
-  out->heap = buildTake(b, d->heap_bytes);
+  if (bufferStart(b, n * out->width, &out->data) != MMAPSYNC_OK ||
+      bufferStart(b, ((uint64_t)d->n + 1) * 4, &out->aux) != MMAPSYNC_OK ||
+      bufferStart(b, d->heap_bytes, &out->heap) != MMAPSYNC_OK) {
+    return b->rc;
+  }
   out->heap_bytes = d->heap_bytes;
   for (i = 0; i < n; i++) storeWidth(b->payload + out->data, out->width, i, d->code[i]);
   for (i = 0; i < d->n; i++) {
@@ -160,6 +173,7 @@ static void dictPut(mmapsync_builder *b, const Dict *d, const StageColumn *s, ui
     at += s->len[r] + 1u;
   }
   storeWidth(b->payload + out->aux, 4, d->n, at);
+  return MMAPSYNC_OK;
 }
 
 /* Tries a dictionary; *done says whether it was worth it.  Worth it is: at most a quarter of the rows
@@ -182,7 +196,7 @@ static int dictEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Dir
   }
   if (rc == MMAPSYNC_OK && fits &&
       d.heap_bytes + d.n * 4 + n * (d.n <= 256 ? 1 : 2) <= plain / 4 * 3) {
-    dictPut(b, &d, s, n, out);
+    rc = dictPut(b, &d, s, n, out);
     *done = 1;
   }
   free(d.slot);
@@ -191,14 +205,16 @@ static int dictEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Dir
   return rc;
 }
 
-static void mixedEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
+static int mixedEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
   uint64_t i;
   uint8_t *data, *types;
   out->encoding = CHUNK_MIXED;
   out->width = 8;
-  heapPut(b, s->heap, s->heap_bytes, out);
-  out->data = buildTake(b, n * 16);
-  out->aux = buildTake(b, n);
+  if (heapPut(b, s->heap, s->heap_bytes, out) != MMAPSYNC_OK ||
+      bufferStart(b, n * 16, &out->data) != MMAPSYNC_OK ||
+      bufferStart(b, n, &out->aux) != MMAPSYNC_OK) {
+    return b->rc;
+  }
   data = b->payload + out->data;
   types = b->payload + out->aux;
   for (i = 0; i < n; i++) {
@@ -210,35 +226,27 @@ static void mixedEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, D
     storeWidth(data, 8, 2 * i, x);
     storeWidth(data, 8, 2 * i + 1, s->len[i]);
   }
+  return MMAPSYNC_OK;
 }
 
 int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out) {
   uint32_t types = s->types & ~(1u << MMAPSYNC_NULL);
-  int rc, done = 0;
+  int rc = MMAPSYNC_OK, done = 0;
   memset(out, 0, sizeof(*out));
   out->nulls = s->nulls;
-  /* No encoding takes more than this: up to 17 bytes a row, a bitmap, the heap and five starts. */
-  rc = buildReserve(b, n * 17 + n / 8 + s->heap_bytes + 8 * IMAGE_ALIGN);
-  if (rc != MMAPSYNC_OK) return rc;
   if (types == 0) {
     out->encoding = CHUNK_NULLS;
     return MMAPSYNC_OK;
   }
-  if (s->far || (types & (types - 1))) {
-    mixedEncode(b, s, n, out);
-    return MMAPSYNC_OK;
-  }
-  if (types == 1u << MMAPSYNC_TEXT) {
-    rc = dictEncode(b, s, n, out, &done);
-    if (rc != MMAPSYNC_OK) return rc;
-  }
+  if (s->far || (types & (types - 1))) return mixedEncode(b, s, n, out);
+  if (types == 1u << MMAPSYNC_TEXT) rc = dictEncode(b, s, n, out, &done);
+  if (rc != MMAPSYNC_OK) return rc;
   if (types == 1u << MMAPSYNC_INTEGER) {
-    intEncode(b, s, n, out);
+    rc = intEncode(b, s, n, out);
   } else if (types == 1u << MMAPSYNC_REAL) {
-    realEncode(b, s, n, out);
+    rc = realEncode(b, s, n, out);
   } else if (!done) {
-    bytesEncode(b, s, n, types == 1u << MMAPSYNC_TEXT ? CHUNK_TEXT : CHUNK_BLOB, out);
+    rc = bytesEncode(b, s, n, types == 1u << MMAPSYNC_TEXT ? CHUNK_TEXT : CHUNK_BLOB, out);
   }
-  nullsPut(b, s, n, out);
-  return MMAPSYNC_OK;
+  return rc == MMAPSYNC_OK ? nullsPut(b, s, n, out) : rc;
 }

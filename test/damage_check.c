@@ -12,6 +12,7 @@
 */
 #include "check_image.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "image.h"
@@ -457,7 +458,49 @@ static void caseDirectorySentences(void) {
   mmapsync_close(h);
 }
 
+/* Records that many tables share ask for more memory than there are bytes to pay for it. */
+static void caseSharedRecords(void) {
+  enum { TABLES = 200, COLUMNS = 200 };
+  size_t dir = sizeof(DirTable) * TABLES + sizeof(DirColumn) * COLUMNS + 1, n = 64 + dir;
+  mmapsync *h = channelOpen();
+  uint8_t *bytes = calloc(n, 1);
+  ImageHeader hdr = {.byteorder = IMAGE_BYTEORDER, .format = MMAPSYNC_FORMAT, .ntables = TABLES};
+  DirTable t = {.columns = sizeof(DirTable) * TABLES, .ncolumns = COLUMNS, .rowid = -1};
+  mmapsync_view view;
+  mmapsync_image *image;
+  void *p;
+  int i;
+  memcpy(hdr.magic, IMAGE_MAGIC, sizeof(hdr.magic));
+  hdr.bytes = n;
+  hdr.dir = sizeof(hdr);
+  hdr.dir_bytes = dir;
+  hdr.strings = dir - 1;
+  memcpy(bytes, &hdr, sizeof(hdr));
+  for (i = 0; i < TABLES; i++) memcpy(bytes + sizeof(hdr) + sizeof(t) * (size_t)i, &t, sizeof(t));
+  OK(h, mmapsync_write_begin(h, n, &p));
+  memcpy(p, bytes, n);
+  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
+        "\"%s\": damaged table image: its records are shared", checkPath);
+  mmapsync_release(h, &view);
+  free(bytes);
+  mmapsync_close(h);
+}
+
+/* NaN, which only a damaged or foreign image holds, is NULL: it equals nothing. */
+static void caseNan(void) {
+  mmapsync_value zero = {.type = MMAPSYNC_REAL}, nan = {.type = MMAPSYNC_REAL};
+  mmapsync_value one = {.type = MMAPSYNC_INTEGER, .u.i = 1}, null = {.type = MMAPSYNC_NULL};
+  nan.u.r = (double)NAN;
+  CHECK(mmapsync_compare(&nan, &zero, MMAPSYNC_BINARY) < 0);
+  CHECK(mmapsync_compare(&one, &nan, MMAPSYNC_BINARY) > 0);
+  CHECK(mmapsync_compare(&nan, &null, MMAPSYNC_BINARY) == 0);
+}
+
 static const CheckCase cases[] = {
+    {"shared_records", caseSharedRecords},
+    {"nan", caseNan},
     {"bytes", caseBytes},
     {"numbers", caseNumbers},
     {"lengths", caseLengths},

@@ -5,6 +5,9 @@
 ** What is stored how can be seen from outside in mmapsync_column_info.encoding alone; what is checked
 ** besides is that it comes back as it was.
 */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "check_image.h"
 
 /* The encoding of a column, for values of each kind. */
@@ -231,9 +234,89 @@ static void caseSameBytes(void) {
   mmapsync_close(a);
 }
 
+/* Integers that go round from the greatest to the least, which only unsigned arithmetic calls rising. */
+static void caseWrapped(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_value v, values[3] = {integer(INT64_MAX), integer(INT64_MIN), integer(INT64_MIN + 1)};
+  Opened o;
+  int i;
+  OK(h, publishOne(h, NULL, values, 3));
+  openImage(&o, h);
+  for (i = 0; i < 3; i++) {
+    CHECK(mmapsync_get(o.t, (uint64_t)i, 0, &v) == MMAPSYNC_OK && same(&v, &values[i]));
+  }
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
+/* Rows too long for a full chunk make a shorter one, and keep their narrow encodings. */
+static void caseLongRows(void) {
+  enum { N = 200000, TEXTS = 90, LENGTH = 300 };
+  mmapsync *h = channelOpen();
+  mmapsync_table_def def = table(3, NULL, 0);
+  mmapsync_builder *b;
+  mmapsync_value v;
+  char bytes[LENGTH];
+  Opened o;
+  int i;
+  memset(bytes, 'x', sizeof(bytes));
+  OK(h, mmapsync_build_begin(h, &b));
+  OK(h, mmapsync_build_table(b, &def));
+  for (i = 0; i < N; i++) {
+    bytes[0] = (char)(' ' + i % TEXTS);
+    OK(h, mmapsync_build_int(b, i * 3));
+    OK(h, i % 7 ? mmapsync_build_text(b, bytes, LENGTH) : mmapsync_build_null(b));
+    OK(h, i % 2 ? mmapsync_build_text(b, bytes, 1) : mmapsync_build_real(b, i));
+    OK(h, mmapsync_build_row(b));
+  }
+  OK(h, mmapsync_build_commit(b, NULL));
+  openImage(&o, h);
+  CHECK(strcmp(mmapsync_column_about(o.t, 1)->encoding, "dict8") == 0);
+  CHECK(mmapsync_column_about(o.t, 1)->nulls == (N + 6) / 7);
+  CHECK(mmapsync_table_about(o.t)->bytes < N * 40);
+  for (i = 0; i < N; i++) {
+    CHECK(mmapsync_get(o.t, (uint64_t)i, 0, &v) == MMAPSYNC_OK && v.u.i == i * 3);
+    CHECK(mmapsync_get(o.t, (uint64_t)i, 1, &v) == MMAPSYNC_OK);
+    CHECK(v.type == (i % 7 ? MMAPSYNC_TEXT : MMAPSYNC_NULL));
+    if (i % 7) CHECK(v.n == LENGTH && *(const char *)v.u.p == ' ' + i % TEXTS);
+    CHECK(mmapsync_get(o.t, (uint64_t)i, 2, &v) == MMAPSYNC_OK);
+    CHECK(i % 2 ? v.n == 1 && *(const char *)v.u.p == ' ' + i % TEXTS : v.u.r == i);
+  }
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
+/* Keys that need no bytes ask for none: 4 MB would be needed for orders and hashes, 64 KB are there. */
+static void caseSmallKeys(void) {
+  enum { N = 300000 };
+  mmapsync *h = channelOpen();
+  mmapsync_key_def key = keyA(MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_ORDERED);
+  mmapsync_table_def def = table(1, &key, 1);
+  mmapsync_builder *b;
+  struct rlimit limit, old;
+  mmapsync_result done;
+  int i;
+  CHECK(getrlimit(RLIMIT_FSIZE, &old) == 0);
+  limit = old;
+  limit.rlim_cur = 256 << 10;
+  signal(SIGXFSZ, SIG_IGN);
+  CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  OK(h, mmapsync_build_begin(h, &b));
+  OK(h, mmapsync_build_table(b, &def));
+  for (i = 0; i < N; i++) {
+    OK(h, mmapsync_build_int(b, i));
+    OK(h, mmapsync_build_row(b));
+  }
+  OK(h, mmapsync_build_commit(b, &done));
+  CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
+  CHECK(done.rows == N && done.size < 4096);
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
     {"encodings", caseEncodings}, {"chunks", caseChunks},        {"large_values", caseLargeValues},
-    {"wide", caseWide},           {"same_bytes", caseSameBytes}, {NULL, NULL},
+    {"wide", caseWide},           {"same_bytes", caseSameBytes}, {"wrapped", caseWrapped},
+    {"long_rows", caseLongRows},  {"small_keys", caseSmallKeys}, {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
