@@ -282,7 +282,9 @@ static int attachMake(Channel *pChannel, const mmapsync_table *pTab, int eDo, ch
 **
 ** An interrupted connection refuses to prepare a statement, ROLLBACK TO and RELEASE too.  But a write that
 ** is interrupted rolls back the whole transaction, and opening a blob for writing is a write that needs
-** no statement of ours: then nothing is left half made, nor is a transaction left open.
+** no statement of ours: then nothing is left half made, nor is a transaction left open.  Out of memory it
+** refuses that as well; if it has not rolled back by itself, the savepoint then stays open until the next
+** COMMIT or ROLLBACK.
 */
 static int attachEnd(sqlite3 *db, int bUndo) {
   int rc = SQLITE_OK;

@@ -235,9 +235,9 @@ static int findInSchema(SourceWork *p, const char *zSchema, const char *zName, i
 }
 
 /*
-** A name without a schema has found a virtual table.  If it is of a channel and hides another table (as it does after
-** mmapsync_attach() on the connection that publishes), publishing it would bring the old rows back as
-** new ones, so the schema must be named.
+** A name without a schema has found a virtual table.  If it is of a channel and hides another table (as it
+** does after mmapsync_attach() on the connection that publishes), publishing it would bring the old rows
+** back as new ones, so the schema must be named.
 */
 static int findHidden(SourceWork *p, sqlite3_stmt *pSchemas, const char *zName) {
   const SourceWork found = *p;
@@ -261,8 +261,8 @@ static int findHidden(SourceWork *p, sqlite3_stmt *pSchemas, const char *zName) 
 }
 
 /*
-** Prepares a list of the schema of this name, or of all in their order.  (Main has that name besides its own,
-** and temp is listed only once something is in it.)
+** Prepares a list of the schema of this name, or of all in their order.  (The first has the name main
+** besides its own, and temp is listed only once something is in it.)
 */
 static int schemaList(SourceWork *p, const char *zSchema, sqlite3_stmt **ppStmt) {
   int rc = sourcePrepare(p, ppStmt,
