@@ -37,7 +37,7 @@ static int charBytes(const uint8_t *z, uint32_t n) {
 /* The beginning of a text, fit for a sentence: what cannot be printed becomes a question mark. */
 static int printText(char *z, size_t room, const mmapsync_value *v) {
   const uint8_t *p = v->u.p;
-  char zText[48];
+  char zText[48] = "";
   uint32_t i = 0;
   int n = 0;
   while (i < v->n && n < 40) {

@@ -97,7 +97,7 @@ static void stageShiftDown(StageColumn *s, uint64_t n, uint64_t staged) {
   memmove(s->type, s->type + n, left);
   memmove(s->len, s->len + n, left * sizeof(*s->len));
   memmove(s->bits, s->bits + n, left * sizeof(*s->bits));
-  if (left) memmove(s->heap, s->heap + gone, s->heap_used - gone);
+  if (s->heap_used > gone) memmove(s->heap, s->heap + gone, s->heap_used - gone);
   s->heap_used -= gone;
   for (i = 0; i < left; i++) {
     if (inHeap(s->type[i]) || s->type[i] == MMAPSYNC_NULL) s->bits[i] -= gone;
