@@ -8,6 +8,9 @@
 # last line is `N passed, N failed`, with `, N skipped` if any; the exit code is 0 only if something passed
 # and nothing failed.
 
+# Files, arguments and output are UTF-8, whatever the locale says.
+encoding system utf-8
+
 set home [file dirname [file normalize [info script]]]
 set timeout 600
 if {[lindex $argv 0] eq "-timeout"} {
@@ -28,7 +31,7 @@ foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
 proc run_file {file} {
   global done output pipe
   set output ""
-  set pipe [open [list | [info nameofexecutable] $file 2>@1] r]
+  set pipe [open [list | [info nameofexecutable] -encoding utf-8 $file 2>@1] r]
   fconfigure $pipe -blocking 0
   set done ""
   fileevent $pipe readable {

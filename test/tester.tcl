@@ -20,6 +20,7 @@
 # $MMAPSYNC_BUILD (default: build, beside this folder).
 
 package require sqlite3
+encoding system utf-8 ;# whatever the locale says; run.tcl also has the file read as such
 
 set testhome [file dirname [file normalize [info script]]]
 set testroot [file dirname $testhome]
