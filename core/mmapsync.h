@@ -298,11 +298,10 @@ typedef struct mmapsync_column_def {
   uint32_t flags;        /* MMAPSYNC_COLUMN_... */
 } mmapsync_column_def;
 
-#define MMAPSYNC_KEY_UNIQUE  1 /* no two rows equal, but for rows with NULL in the key */
-#define MMAPSYNC_KEY_PRIMARY 2 /* the one people mean by "the key" */
-#define MMAPSYNC_KEY_ROWID   4 /* the one column SQLite calls rowid */
-#define MMAPSYNC_KEY_ORDERED                                                                       \
-  8 /* rows are handed over in this key's order; at most one key of a table */
+#define MMAPSYNC_KEY_UNIQUE  1  /* no two rows equal, but for rows with NULL in the key */
+#define MMAPSYNC_KEY_PRIMARY 2  /* the one people mean by "the key" */
+#define MMAPSYNC_KEY_ROWID   4  /* the one column SQLite calls rowid */
+#define MMAPSYNC_KEY_ORDERED 8  /* rows come in its order; at most one key of a table */
 #define MMAPSYNC_KEY_NOTNULL 16 /* NULL in it is refused */
 
 #define MMAPSYNC_BINARY      0 /* memcmp */

@@ -109,6 +109,7 @@ bit counted[4];
 bit voided[4];
 bit newer[2];
 bit gone[2];
+bit left[2];
 #endif
 hidden byte x;
 
@@ -140,6 +141,7 @@ hidden byte x;
   :: else                                                                                          \
   fi
 
+#if HAS(LOCK) || defined(CHECK_EARLY)
 inline renumber(i) {
   x = 0;
   do
@@ -156,6 +158,25 @@ inline renumber(i) {
   od;
   x = 0
 }
+#else
+/* Without lock pins only one thing matters of a note: whether it is the value of now. */
+#define CURRENT_NOTE(r, i)                                                                         \
+  if                                                                                               \
+  :: note[AT(r, i)] != replaced[i] -> note[AT(r, i)] = NONE; map[AT(r, i)] = 0                     \
+  :: else                                                                                          \
+  fi
+inline renumber(i) {
+  CURRENT_NOTE(0, i);
+  CURRENT_NOTE(1, i);
+  if
+  :: replaced[i] > 1 ->
+    DOWN(replaced[i], 1);
+    DOWN(note[AT(0, i)], 1);
+    DOWN(note[AT(1, i)], 1)
+  :: else
+  fi
+}
+#endif
 
 /* ---- C1 ----------------------------------------------------------------------------------------- */
 
@@ -163,7 +184,7 @@ inline renumber(i) {
 #define OLD 2
 
 #if HAS(COUNTER)
-#define VOIDED(r)    ((r -> K1 : K0) == COUNTER && voided[AT(r, viewFile[AT(r, 0)])])
+#define VOIDED(r)    ((r -> K1 : K0) == COUNTER && (left[r] || voided[AT(r, viewFile[AT(r, 0)])]))
 #define VOID(r, i)   ((r -> K1 : K0) == COUNTER && voided[AT(r, i)])
 #define GONE(r, i)   gone[r] = gone[r] || (viewFile[AT(r, 0)] == i && view[AT(r, 0)] == NOW)
 #define NEWER(r, i)  newer[r] = newer[r] || (viewFile[AT(r, 0)] == i && view[AT(r, 0)] != 0)
@@ -252,14 +273,16 @@ inline risenN() {
 #else
   x = 1;
   do
-  :: x == n || N_KNOWN(0, x) || N_KNOWN(WRITERS - 1, x) -> x++
+  :: N_KNOWN(0, x) || N_KNOWN(WRITERS - 1, x) -> x++
   :: else -> break
   od;
   n = x;
   x = 0;
+#ifndef REMEMBER_MASK
   OUTDATED(0);
 #if WRITERS == 2
   OUTDATED(1);
+#endif
 #endif
 #endif
 }
@@ -605,7 +628,7 @@ under:
   MORTAL
   fi;
   if
-  :: d_step { MAPPED(w); w = 0 }
+  :: d_step { MAPPED(w); renumber(w); w = 0 }
   MORTAL
   fi;
   goto enter;
@@ -614,12 +637,16 @@ under:
 #if HAS(COUNTER)
 leaveCounter:
   if
-  :: atomic { newer[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto left }
+  :: d_step { left[r] = 1 }
+  MORTAL
+  fi;
+  if
+  :: atomic { newer[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto given }
   :: !newer[r]
   MORTAL
   fi;
   if
-  :: atomic { gone[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto left }
+  :: atomic { gone[r] -> counted[AT(r, w)] = 0; voided[AT(r, w)] = 0; goto given }
   :: !gone[r]
   MORTAL
   fi;
@@ -627,10 +654,10 @@ leaveCounter:
   :: d_step { uncount(w) }
   MORTAL
   fi;
-left:
+given:
   atomic {
     skip;
-    d_step { unview(0); w = 0; newer[r] = 0; gone[r] = 0 };
+    d_step { unview(0); w = 0; newer[r] = 0; gone[r] = 0; left[r] = 0 };
     goto idle
   };
 #else
@@ -661,6 +688,7 @@ died:
       voided[AT(r, 1)] = 0;
       newer[r] = 0;
       gone[r] = 0;
+      left[r] = 0;
 #endif
       LOCKS(0, 0);
       LOCKS(1, 0);
