@@ -31,13 +31,18 @@ DESTDIR =
 # What `make bench` measures: rows of the table, and rounds of which the median is shown.
 ROWS = 1000000
 ROUNDS = 5
+# How long `make torture` and `make tsan` run, and from which random number; none: another each time.
+SECONDS = 60
+SEED =
+# In a folder in memory, if there is one.
+TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mktemp -d); trap 'rm -rf $$d' EXIT;
 # The version, from the one place that has it.
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
-# Debian packages: what building takes; what tests and demo take beside it; what lint takes.
+# Debian packages: what building takes; what tests and demo take beside it; what lint and model take.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
-DEPS_LINT = clang clang-format cppcheck
+DEPS_LINT = clang clang-format cppcheck spin
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
@@ -47,7 +52,7 @@ TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/*.c))
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test bench asan lint lint-deps format install clean help
+.PHONY: all deps demo test bench model torture asan tsan lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -63,6 +68,19 @@ test: all $(TEST_BIN) ## run all tests; T='pattern ...' runs some of them
 bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS=n and ROUNDS=n
 	@tclsh test/bench/bench.tcl $(BUILD) $(ROWS) $(ROUNDS)
 
+torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
+	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
+
+# Of threads with a handle each: the sanitizer cannot look into other processes.
+TSAN_FLAGS = -fsanitize=thread -Wno-tsan
+tsan: ## the torture with threads, under the thread sanitizer; SECONDS=n
+	@$(MAKE) --no-print-directory BUILD=build/tsan CFLAGS='-O1 -g' EXTRA='$(TSAN_FLAGS)' \
+	  build/tsan/torture/torture
+	@$(TORTURE_IN) build/tsan/torture/torture $$d $(SECONDS) $(or $(SEED),1) threads
+
+model: ## check the protocol exhaustively with spin, and that it fails without each of its rules
+	@CC='$(CC)' test/model/run.sh
+
 # The extension stays in memory to the end, so that a report of a leak can name its functions.
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
   -Wl,-z,nodelete
@@ -74,7 +92,7 @@ asan: ## run all tests under the address and undefined-behaviour sanitizers
 	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN))
 	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
 
-lint-deps: ## install what `make lint` takes
+lint-deps: ## install what `make lint` and `make model` take
 	@test/deps.sh $(DEPS_LINT)
 
 lint: ## warnings as errors with both compilers, cppcheck, layout
@@ -154,6 +172,11 @@ $(BUILD)/test/%: test/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(CORE_OBJ) $(LIBS) -lpthread
+
+$(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $(filter %.c %.o,$^) $(LIBS) -lpthread
 
 $(BUILD)/bench/%: test/bench/%.c $(BUILD)/libmmapsync.a
 	@mkdir -p $(@D)

@@ -12,8 +12,8 @@
 ** has not looked after, because others held the lock meanwhile, is still as long as it was before it
 ** touches it.  A reader cannot: who cuts off what readers have mapped kills them.
 **
-** A reader maps no more of a file than the snapshot it met and its trailer take.  So whatever a write
-** in progress has added to the file's end is mapped by no reader and can be cut off again.
+** A reader touches no more of a file than the snapshot it has pinned and its trailer take.  So whatever a
+** write in progress has added to the file's end can be cut off again.
 */
 #include "data.h"
 
@@ -48,7 +48,7 @@ int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out) {
   uint64_t copy[TRAILER_SIZE / 8];
   size_t i;
   for (i = 0; i < TRAILER_SIZE / 8; i++) {
-    /* relaxed: the acquire load of the version word in readEnter() came before */
+    /* relaxed: the acquire load of the version word in slotEnter() and its like came before */
     copy[i] = atomic_load_explicit(&from->word[i], memory_order_relaxed);
   }
   memcpy(out, copy, sizeof(*out));
@@ -79,7 +79,13 @@ void trailerWipe(TrailerShared *to) {
 
 /* ---- mappings --------------------------------------------------------------------------------- */
 
-int dataMap(mmapsync *h, unsigned index, uint64_t version) {
+void dataOrphan(mmapsync *h, unsigned index) {
+  DataMap *map = h->maps[index];
+  map->orphan = 1;
+  h->state->pins->held[index] -= map->held;
+}
+
+int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   const char *name = h->data_name[index];
   size_t size = versionSize(version);
   DataMap *old = h->maps[index];
@@ -108,6 +114,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version) {
   if (old && old->device == st.st_dev && old->inode == st.st_ino && old->length >= length &&
       old->length <= (uint64_t)st.st_size) {
     old->checked = version;
+    old->replaced = replaced;
     goto done;
   }
 
@@ -123,6 +130,8 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version) {
     goto done;
   }
   map->refs = 1;
+  map->held = 0;
+  map->orphan = 0;
   map->index = index;
   map->state = stateRef(h->state);
   map->base = base ? base : dataNothing;
@@ -130,7 +139,12 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version) {
   map->device = st.st_dev;
   map->inode = st.st_ino;
   map->checked = version;
+  map->replaced = replaced;
+  if (old && (old->device != st.st_dev || old->inode != st.st_ino)) {
+    dataOrphan(h, index);
+  }
   h->maps[index] = map;
+  h->about.quick = 0;
   h->about.version = 0; /* it may have been of the file's other mapping */
   dataUnref(old);
 
@@ -139,8 +153,7 @@ done:
   return rc;
 }
 
-void dataUnref(DataMap *map) {
-  if (!map || --map->refs > 0) return;
+void dataUnmap(DataMap *map) {
   if (map->length) sysUnmap((void *)(uintptr_t)map->base, map->length);
   stateUnref(map->state);
   free(map);
@@ -209,8 +222,7 @@ static int dataFill(mmapsync *h, unsigned index, size_t want, size_t size) {
     if (err) {
       /* Some file systems keep what they got hold of. */
       if (sysFstat(f->fd, &st) == 0) f->length = (size_t)st.st_size;
-      if (err != ENOSPC && err != EDQUOT) return handleSystem(h, name, "reserve room", err);
-      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %zu bytes", name, size);
+      return handleRoom(h, name, size, err);
     }
     f->reserved += n;
     if (f->length < f->reserved) f->length = f->reserved;
@@ -242,12 +254,80 @@ int dataReserve(mmapsync *h, unsigned index, size_t size) {
   return rc;
 }
 
-/* A failure is no harm: the file stays longer than it need be. */
-void dataTrim(mmapsync *h, unsigned index, size_t length) {
-  DataFile *f = &h->writer.file[index];
+/* Cuts a file back to `length` bytes, if it is longer.  A failure is no harm: it stays longer than it need be. */
+static void dataCut(DataFile *f, size_t length) {
   if (f->length <= length || sysTruncate(f->fd, (off_t)length) != 0) return;
   f->length = length;
   if (f->reserved > length) f->reserved = length;
+}
+
+/* Makes the new file, into *f, with what readers must find at the name: who may read it.  That this cannot be
+** had is a failure: readers who can no longer open the file would be a greater one. */
+static int dataMake(mmapsync *h, unsigned index, DataFile *f) {
+  const char *name = h->new_name[index];
+  struct stat old, st;
+  int rc, created = 0;
+
+  if (sysFstat(h->writer.file[index].fd, &old) != 0) {
+    return handleSystem(h, h->data_name[index], "look at", errno);
+  }
+  if (sysUnlink(name) != 0 && errno != ENOENT) return handleSystem(h, name, "remove", errno);
+  rc = handleOpen(h, name, O_RDWR, DATA_MODE, &f->fd, &st, &created);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (((st.st_uid != old.st_uid || st.st_gid != old.st_gid) &&
+       sysChown(f->fd, old.st_uid, old.st_gid) != 0) ||
+      ((st.st_mode ^ old.st_mode) & 07777 && sysChmod(f->fd, old.st_mode & 07777) != 0)) {
+    return handleSystem(h, name, "give owner and permissions to", errno);
+  }
+  f->device = st.st_dev;
+  f->inode = st.st_ino;
+  f->length = (size_t)st.st_size;
+  f->trusted = 1;
+  return MMAPSYNC_OK;
+}
+
+int dataReplace(mmapsync *h, unsigned index, size_t length, size_t size) {
+  DataFile *f = &h->writer.file[index];
+  DataFile made = {.fd = -1}, old = *f;
+  int rc = dataMake(h, index, &made);
+
+  if (rc == MMAPSYNC_OK) {
+    *f = made;
+    rc = dataReserve(h, index, size);
+    made = *f;
+    *f = old;
+  }
+  if (rc != MMAPSYNC_OK) {
+    dataClose(&made);
+    (void)sysUnlink(h->new_name[index]); /* it may have been made before something failed */
+    return rc;
+  }
+  dataCut(f, length);
+  dataClose(f);
+  *f = made;
+  return MMAPSYNC_OK;
+}
+
+int dataRename(mmapsync *h, unsigned index) {
+  if (sysRename(h->new_name[index], h->data_name[index]) != 0) {
+    return handleSystem(h, h->new_name[index], "rename", errno);
+  }
+  h->writer.folder_synced = 0;
+  return MMAPSYNC_OK;
+}
+
+int dataForget(mmapsync *h, unsigned index) {
+  dataClose(&h->writer.file[index]);
+  return sysUnlink(h->new_name[index]) == 0 || errno == ENOENT;
+}
+
+void dataSweep(mmapsync *h) {
+  (void)sysUnlink(h->new_name[0]);
+  (void)sysUnlink(h->new_name[1]);
+}
+
+void dataTrim(mmapsync *h, unsigned index, size_t length) {
+  dataCut(&h->writer.file[index], length);
 }
 
 void dataClose(DataFile *f) {

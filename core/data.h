@@ -101,18 +101,26 @@ void trailerWipe(TrailerShared *to);
 typedef struct mmapsync_map {
   int refs;
   unsigned index;      /* which file */
+  uint32_t held;       /* views of it that are pinned by slot */
+  int orphan;          /* its file is no longer at the path, and those views need no pin any more */
   State *state;        /* the state file under which it was mapped */
   const uint8_t *base; /* never NULL, 64-byte aligned */
   size_t length;       /* bytes of the file that may be read there */
   dev_t device;
   ino_t inode;
-  uint64_t checked; /* a version word for which this was compared with the file at the path, after
+  uint32_t replaced; /* replaced[index] of P_writer, as it was noted before this was mapped */
+  uint64_t checked;  /* a version word for which this was compared with the file at the path, after
                     ** the word was met, and was up to date; see readShows() */
 } DataMap;
 
 /* Makes h->maps[index] good for the snapshot `version`: maps the file again, or leaves the mapping
-** if it is of the same file and no shorter than it need be, and notes `checked`. */
-int dataMap(struct mmapsync *h, unsigned index, uint64_t version);
+** if it is of the same file and no shorter than it need be, and notes `checked`.  `replaced`
+** is replaced[index] as it was before the call. */
+int dataMap(struct mmapsync *h, unsigned index, uint64_t version, uint32_t replaced);
+
+/* Notes that the file of h->maps[index] has lost its name: nobody writes there any more, and views of it need no
+** pin. */
+void dataOrphan(struct mmapsync *h, unsigned index);
 
 /* The place of the trailer of `version` in a mapping, or NULL if it ends before that. */
 static inline const TrailerShared *dataTrailer(const DataMap *map, size_t size) {
@@ -121,7 +129,11 @@ static inline const TrailerShared *dataTrailer(const DataMap *map, size_t size) 
              : NULL;
 }
 
-void dataUnref(DataMap *map);
+/* Gives a use of a mapping back; with the last it goes. */
+void dataUnmap(DataMap *map);
+static inline void dataUnref(DataMap *map) {
+  if (map && --map->refs == 0) dataUnmap(map);
+}
 
 /*
 ** A data file, as a writer has it open.  Only its own handle knows `reserved`, and only for as long as
@@ -149,6 +161,17 @@ int dataReaches(struct mmapsync *h, unsigned index, size_t end);
 
 /* Reserves and maps room for a payload of `size` bytes and its trailer.  May move the mapping. */
 int dataReserve(struct mmapsync *h, unsigned index, size_t size);
+
+/* For a write to file `index` that does not touch the bytes there: begins a new file, of the old one's owner
+** and permissions, with room for a payload of `size` bytes.  It takes the old one's name with dataRename(), or
+** goes with dataForget(), which returns 0 if it could not be removed.  Cuts the old one back to `length` bytes.
+** On failure the old file stays as it is. */
+int dataReplace(struct mmapsync *h, unsigned index, size_t length, size_t size);
+int dataRename(struct mmapsync *h, unsigned index);
+int dataForget(struct mmapsync *h, unsigned index);
+
+/* Removes what a writer that died has left of new files. */
+void dataSweep(struct mmapsync *h);
 
 /* Cuts the file back to `length` bytes, if it is longer. */
 void dataTrim(struct mmapsync *h, unsigned index, size_t length);

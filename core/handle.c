@@ -33,7 +33,11 @@
 #define SUFFIX_STATE   "_state"
 #define SUFFIX_DATA_0  "_data_0"
 #define SUFFIX_DATA_1  "_data_1"
-#define SUFFIX_LONGEST (sizeof(SUFFIX_DATA_0) - 1)
+#define SUFFIX_NEW_0   "_data_0_new"
+#define SUFFIX_NEW_1   "_data_1_new"
+#define SUFFIX_WRITER  "_writer"
+#define SUFFIX_READERS "_readers"
+#define SUFFIX_LONGEST (sizeof(SUFFIX_NEW_0) - 1)
 
 /* The longest prefix, and the longest last part of one, with which all names still fit. */
 #define PATH_LONGEST   (PATH_MAX - 1 - SUFFIX_LONGEST)
@@ -69,6 +73,7 @@ const char *mmapsync_errstr(int rc) {
   case MMAPSYNC_CONSTRAINT: return "constraint failed";
   case MMAPSYNC_INTERRUPT: return "interrupted";
   case MMAPSYNC_CANTOPEN: return "cannot open";
+  case MMAPSYNC_TIMEOUT: return "timed out";
   default: return "unknown result code";
   }
 }
@@ -112,6 +117,11 @@ int handleSystem(mmapsync *h, const char *name, const char *verb, int err) {
     return handleError(h, MMAPSYNC_IOERR, "\"%s\": cannot %s: %s", name, verb,
                        handleReason(err, reason, sizeof(reason)));
   }
+}
+
+int handleRoom(mmapsync *h, const char *name, size_t n, int err) {
+  if (err != ENOSPC && err != EDQUOT) return handleSystem(h, name, "reserve room", err);
+  return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %zu bytes", name, n);
 }
 
 int handleProgress(mmapsync *h) {
@@ -246,7 +256,40 @@ void handleUnlock(mmapsync *h) {
   w->locked = 0;
 }
 
-int handleForked(const mmapsync *h) { return h->writer.pid != (uint32_t)getpid(); }
+int handleForked(const mmapsync *h) { return h->state && pinsForked(h->state); }
+
+int handleChild(mmapsync *h) {
+  assert(handleForked(h));
+  if (h->builder) {
+    return handleError(h, MMAPSYNC_MISUSE,
+                       "\"%s\": a table image is being built by the parent of this process",
+                       h->path);
+  }
+  writeAbort(h);
+  handleDetach(h);
+  return MMAPSYNC_OK;
+}
+
+#ifdef MMAPSYNC_DEBUG
+static _Thread_local char handleThread; /* its address stands for the thread */
+
+void handleBegin(mmapsync *h, const char *what) {
+  const void *none = NULL;
+  /* relaxed: two threads that meet here are wrong in whatever order they come */
+  if (atomic_load_explicit(&h->user, memory_order_relaxed) != &handleThread &&
+      !atomic_compare_exchange_strong_explicit(&h->user, &none, &handleThread, memory_order_relaxed,
+                                               memory_order_relaxed)) {
+    fprintf(stderr, "mmapsync: %s: another thread is in a call on this handle (\"%s\")\n", what,
+            mmapsync_path(h));
+    abort();
+  }
+  h->depth++;
+}
+
+void handleEnd(mmapsync *h) {
+  if (--h->depth == 0) atomic_store_explicit(&h->user, NULL, memory_order_relaxed);
+}
+#endif
 
 void handleDetach(mmapsync *h) {
   int i;
@@ -257,12 +300,15 @@ void handleDetach(mmapsync *h) {
     dataUnref(h->maps[i]);
     h->maps[i] = NULL;
   }
+  drainClose(h);
   stateUnref(h->state);
   h->state = NULL;
   /* A channel made anew may come to the same words and numbers with other bytes. */
   h->about.version = 0;
+  h->about.quick = 0;
   h->last_version = 0;
   h->checked_version = 0;
+  h->waited_version = 0;
   h->writer.synced = 0;
 }
 
@@ -288,6 +334,17 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
   if (opt->durable != 0 && opt->durable != 1) {
     return handleError(h, MMAPSYNC_MISUSE, "option durable: expected 0 or 1, found %d",
                        opt->durable);
+  }
+  if (opt->pins < MMAPSYNC_PIN_AUTO || opt->pins > MMAPSYNC_PIN_COUNTER) {
+    return handleError(h, MMAPSYNC_MISUSE, "option pins: expected 0, 1, 2 or 3, found %d",
+                       opt->pins);
+  }
+  if (opt->foreign != MMAPSYNC_FOREIGN_RESET && opt->foreign != MMAPSYNC_FOREIGN_BUSY) {
+    return handleError(h, MMAPSYNC_MISUSE, "option foreign: expected 0 or 1, found %d",
+                       opt->foreign);
+  }
+  if (opt->stamp != 0 && opt->stamp != 1) {
+    return handleError(h, MMAPSYNC_MISUSE, "option stamp: expected 0 or 1, found %d", opt->stamp);
   }
   h->opt = *opt;
   return MMAPSYNC_OK;
@@ -331,17 +388,25 @@ static int handleNames(mmapsync *h, const char *folder, const char *base) {
                        "\"%.60s...\": path too long: expected at most %zu bytes, found %zu", folder,
                        (size_t)PATH_LONGEST, length);
   }
-  p = malloc(4 * room + strlen(folder) + 1);
+  p = malloc(8 * room + strlen(folder) + 1);
   if (!p) return handleNomem(h);
   h->path = p;
   h->state_name = p + room;
   h->data_name[0] = p + 2 * room;
   h->data_name[1] = p + 3 * room;
-  h->folder = p + 4 * room;
+  h->new_name[0] = p + 4 * room;
+  h->new_name[1] = p + 5 * room;
+  h->writer_name = p + 6 * room;
+  h->readers_name = p + 7 * room;
+  h->folder = p + 8 * room;
   stpcpy(stpcpy(stpcpy(h->path, folder), slash), base);
   stpcpy(stpcpy(h->state_name, h->path), SUFFIX_STATE);
   stpcpy(stpcpy(h->data_name[0], h->path), SUFFIX_DATA_0);
   stpcpy(stpcpy(h->data_name[1], h->path), SUFFIX_DATA_1);
+  stpcpy(stpcpy(h->new_name[0], h->path), SUFFIX_NEW_0);
+  stpcpy(stpcpy(h->new_name[1], h->path), SUFFIX_NEW_1);
+  stpcpy(stpcpy(h->writer_name, h->path), SUFFIX_WRITER);
+  stpcpy(stpcpy(h->readers_name, h->path), SUFFIX_READERS);
   stpcpy(h->folder, folder);
   return MMAPSYNC_OK;
 }
@@ -357,6 +422,7 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
   *out = h = calloc(1, sizeof(*h));
   if (!h) return MMAPSYNC_NOMEM;
   h->writer.file[0].fd = h->writer.file[1].fd = -1;
+  h->writer.drain.page.fd = h->writer.drain.slots.fd = -1;
   h->page = (size_t)sysconf(_SC_PAGESIZE);
   mmapsync_options_init(&defaults);
   rc = handleOptions(h, opt ? opt : &defaults);
@@ -387,12 +453,18 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 }
 
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt) {
-  int rc;
+  int rc, pins;
   if (h->writer.open) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   }
+  pins = h->opt.pins;
   rc = handleOptions(h, opt);
   if (rc != MMAPSYNC_OK) return rc;
+  h->about.quick = 0;
+  if (h->state && opt->pins != pins) {
+    h->state->pins->kind = 0; /* the next read attaches anew */
+    h->state->pins->chosen = 0;
+  }
   if (h->opt.lock != MMAPSYNC_LOCK_HOLD) handleUnlock(h);
   /* Until now, or from now on, there may be other writers. */
   h->writer.file[0].trusted = h->writer.file[1].trusted = 0;

@@ -13,6 +13,7 @@
 
 #include "data.h"
 #include "mmapsync.h"
+#include "pins.h"
 #include "state.h"
 
 /* Room for a sentence: one path, and what is to be said about it. */
@@ -25,8 +26,32 @@ typedef struct HandleAbout {
   uint64_t version; /* 0: nothing kept */
   uint64_t word;
   int valid; /* the trailer is; otherwise all of it is 0 but `kind`, which is RAW */
+  int quick; /* mmapsync_read() has given `view`, and has nothing else to do if it meets the snapshot again */
   Trailer trailer;
+  mmapsync_view view; /* what it gave */
 } HandleAbout;
+
+/* A slot whose pin is waited for in vain, and the n it was made with. */
+typedef struct HandleStuck {
+  uint32_t slot;
+  uint64_t n;
+} HandleStuck;
+
+/* What a writer knows of readers.  Owned by drain.c. */
+typedef struct HandleDrain {
+  Page page;       /* P_writer, for writing */
+  Slots slots;     /* P_readers, all slots */
+  uint64_t window; /* until when this handle, as it said in P_writer, does not look at lock pins */
+  /* Pins that stand for files which were replaced: of slot k on file i, if its n is known[i][k]; by lock on
+  ** file i, if its value is below from[i]. */
+  uint64_t *known[2];
+  uint32_t nknown; /* slots that `known` has room for */
+  uint32_t from[2];
+  HandleStuck *stuck; /* slots that will be known when the file is replaced */
+  uint32_t nstuck, maxstuck;
+  mmapsync_reader held[MMAPSYNC_HELD_MOST]; /* who held at the end of the last grace time */
+  uint32_t nheld;
+} HandleDrain;
 
 /* The write in progress, and what this handle knows as a writer.  Owned by write.c. */
 typedef struct HandleWriter {
@@ -48,6 +73,13 @@ typedef struct HandleWriter {
   uint64_t sequence;        /* the number this write will have */
   uint32_t waited_ms;       /* for the result */
   int reset;                /* likewise; kept from a write that published nothing */
+  int replaced;             /* likewise: readers are left the file, and a new one is written */
+  int foreign;              /* a counter was met that is not 0: there are readers of the crate */
+  int renew;     /* this write is to a new file, for that reason or to make it smaller ... */
+  int renewed;   /* ... which has been begun, and has no name of its own yet */
+  int told;      /* P_writer says that a publish is in progress */
+  uint64_t boot; /* of the machine; 0: not asked yet */
+  HandleDrain drain;
 } HandleWriter;
 
 struct mmapsync {
@@ -59,6 +91,7 @@ struct mmapsync {
   uint64_t last_sequence;
   uint64_t checked_version; /* what was last compared with its hash */
   uint64_t checked_sequence;
+  uint64_t waited_version; /* what mmapsync_wait() told last */
 
   mmapsync_options opt;
   HandleWriter writer;
@@ -72,10 +105,32 @@ struct mmapsync {
   char *folder;       /* the folder the files are in */
   char *state_name;   /* P_state */
   char *data_name[2]; /* P_data_0 and P_data_1 */
+  char *new_name[2];  /* P_data_0_new and P_data_1_new: a file that is to replace one of those */
+  char *writer_name;  /* P_writer */
+  char *readers_name; /* P_readers */
   size_t page;        /* bytes of a page of memory */
 
+#ifdef MMAPSYNC_DEBUG
+  _Atomic(const void *) user; /* the thread that is in a call on this handle */
+  int depth;                  /* of its calls */
+#endif
   char message[HANDLE_MESSAGE_MAX];
 };
+
+/*
+** A debug build (MMAPSYNC_DEBUG) stops a program that is in two calls on one handle at once; `what` is told
+** on standard error.  Others do not look.
+*/
+#ifdef MMAPSYNC_DEBUG
+void handleBegin(mmapsync *h, const char *what);
+void handleEnd(mmapsync *h);
+#else
+static inline void handleBegin(mmapsync *h, const char *what) {
+  (void)h;
+  (void)what;
+}
+static inline void handleEnd(mmapsync *h) { (void)h; }
+#endif
 
 #if defined(__GNUC__)
 #define HANDLE_PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -90,6 +145,9 @@ int handleError(mmapsync *h, int rc, const char *fmt, ...) HANDLE_PRINTF(3, 4);
 /* The same for a system call on the file `name` that failed with the error number err: chooses the
 ** code, and says `"name": cannot <verb>: <reason>` where nothing better is known. */
 int handleSystem(mmapsync *h, const char *name, const char *verb, int err);
+
+/* FULL, or what else posix_fallocate() has failed with, for n bytes of the file `name`. */
+int handleRoom(mmapsync *h, const char *name, size_t n, int err);
 
 /* What the C library says of an error number, in lower case as our sentences are, in text[n]. */
 const char *handleReason(int err, char *text, size_t n);
@@ -111,8 +169,12 @@ int handleProgress(mmapsync *h);
 ** now and then.  OK or INTERRUPT. */
 int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash);
 
-/* Whether this process is not the one that wrote with this handle, but a child of it. */
+/* Whether this process is not the one that opened the files of this handle, but a child of it. */
 int handleForked(const mmapsync *h);
+
+/* For a child, which has a copy of its parent's handle: gives up what belongs to the parent, so that the
+** files are opened anew.  MISUSE if the parent was building a table image with it. */
+int handleChild(mmapsync *h);
 
 /* Gives the writer's lock back, if this handle has it. */
 void handleUnlock(mmapsync *h);
@@ -126,8 +188,27 @@ void handleDetach(mmapsync *h);
 int writeGrow(mmapsync *h, size_t reserve, void **data);
 int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out);
 void writeAbort(mmapsync *h);
+/* Says in P_writer that a publish is in progress, and what it does: PAGE_WAITING, PAGE_WRITING. */
+void writeTell(mmapsync *h, uint32_t phase);
 
-/* In read.c, for write.c: the trailer of the active snapshot. */
+/* In drain.c, for write.c.  drainOpen() opens what the wait takes, with the lock held; drainWait() waits
+** until nobody reads file w->index: sets w->waited_ms and w->reset, and w->renew and w->replaced if readers
+** are left the file.  drainReplaced() notes after the rename that they have lost the name.
+** drainWaiting(), before the switch, takes note of who waits for it, and drainWake() after it wakes them and who
+** came in between. */
+int drainOpen(mmapsync *h, int fresh);
+int drainWait(mmapsync *h);
+void drainReplaced(mmapsync *h);
+int drainWaiting(mmapsync *h);
+void drainWake(mmapsync *h, int waiting);
+void drainClose(mmapsync *h);
+
+/* In readers.c: what a slot says, as the pin word `word` was seen in it; all but `alive`. */
+void readersSlot(const Slot *slot, uint32_t number, uint64_t word, mmapsync_reader *out);
+
+/* In read.c: mmapsync_read() without comparing hashes, and without `switched`.  For write.c: the trailer of
+** the active snapshot. */
+int readPin(mmapsync *h, mmapsync_view *view);
 int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid);
 
 #endif

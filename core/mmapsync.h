@@ -7,9 +7,11 @@
 **
 ** A channel is named by a path prefix.  For "/dev/shm/shop" the files are
 **
-**     /dev/shm/shop_state      16 bytes, mode 0660: which data file is active, and who reads it
+**     /dev/shm/shop_state      16 bytes, mode 0660: which data file is active
 **     /dev/shm/shop_data_0     mode 0640: a payload, and 64 bytes of ours behind it
 **     /dev/shm/shop_data_1     the other one
+**     /dev/shm/shop_writer     one page, mode 0640: what the writer tells readers
+**     /dev/shm/shop_readers    grows by pages, mode 0660: a slot for each reader, which it tells the writer by
 **
 ** (modes before the umask).  A complete program, which a test compiles and runs:
 **
@@ -67,9 +69,14 @@
 **     }
 **
 ** THREADS.  A handle, with its views, images and builder, belongs to one thread at a time; different
-** handles, of one channel too, are independent.  Nothing here keeps state outside its handle.  After
-** fork() they belong to the parent: all that the child may do with its copy of a handle is
-** mmapsync_close(), which leaves the parent its lock, its open write and its views.
+** handles, of one channel too, are independent.  Nothing here keeps state outside its handle.  A library that
+** was compiled with MMAPSYNC_DEBUG aborts where two threads are in calls on one handle at once.
+**
+** FORK.  After fork() a child may go on with its copy of a handle: it attaches to the channel anew.  Views that
+** it has inherited stay good for as long as the parent holds its own; releasing them in the child, or closing
+** the handle there, does nothing to the parent, its lock or its open write.  A write or a builder that was open
+** is the parent's.  While a child lives that has inherited a handle and not used it since, a parent that dies
+** looks alive to writers, as one who is slow.
 **
 ** MEMORY.  What a function hands out through a pointer to a pointer is the caller's to give back with
 ** the function its comment names.  Pointers into a snapshot (view.data, text and blobs of an image)
@@ -79,23 +86,27 @@
 ** builder leave a sentence for mmapsync_errmsg(), which names the file and says what was expected and
 ** what was found; those that read values and keys of an image are quick, and leave only the code.
 **
-** PERMISSION.  A reader counts itself in and out in the state file, so it needs write permission on that
-** one (MMAPSYNC_PERM otherwise), and read permission on the data files.
+** PERMISSION.  A reader needs read permission on the state file, P_writer and the data files.  If it may write
+** P_readers, too, a read costs a few nanoseconds; if it may not, two system calls.  What a writer of another
+** kind, the mmap-sync crate, publishes can only be read by who may write the state file.
 **
-** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  A view of it that
-** is held longer than that loses its snapshot: the file is overwritten under it, also by a write that is
-** aborted in the end; the next result of that handle says `reset`; and nothing read through the view from
-** then on can be relied on.  So hold views for less than the grace time, and raise it where that is too
-** short.  A reader that is stopped for longer than that in the middle of mmapsync_read() may get such a
-** view, or take another reader's protection away: a counter does not tell whose it is.  A thread that
-** writes while it holds a view of the older snapshot waits for itself.
+** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  Readers that have died
+** are not waited for.  Who still holds a view when that time is over keeps it, with its bytes: the write goes
+** to a new file (result.replaced), and this handle does not wait for that view again; another handle that writes
+** does, once.  This takes memory for one more payload while the view lasts.  A handle that writes while it holds a view of the older snapshot itself does
+** not wait for itself.
+**    Views by counter (MMAPSYNC_PIN_COUNTER) are different: one that outlives the grace time loses its snapshot:
+** the file is overwritten under it, also by a write that is aborted in the end; the next result of that handle
+** says `reset`; and nothing read through the view from then on can be relied on.
 **
 ** REMOVING.  Who removes the files of a channel that is in use, and makes it anew, has two channels of
 ** one name for a while.  A reader goes over to the new one when it finds nothing published in the old, or
 ** has to map a file.  One that has all it needs mapped stays with the old one, where nothing new ever
 ** comes, until it is given a new handle.  A writer goes over when it takes the lock: one with LOCK_HOLD
 ** or LOCK_NONE does not look, and if only the state file was removed it writes to the data files of the
-** new one.  So end the writers first; and do not cut a data file short, which kills its readers (SIGBUS).
+** new one.  So end the writers first; remove all files of a channel or none; and do not cut one short, which
+** kills who looks at the missing part (SIGBUS).  Nor close the descriptors of a handle behind its back
+** (closefrom() and the like): its slot would pass for a dead reader's.
 **
 ** FILE SIZE.  A process that goes over its limit RLIMIT_FSIZE gets the signal SIGXFSZ from the kernel, and
 ** ends; if it ignores that signal, the write fails with MMAPSYNC_TOOBIG.
@@ -130,6 +141,7 @@ extern "C" {
 #define MMAPSYNC_CONSTRAINT 11 /* a duplicate in a unique key, or NULL where a key forbids it */
 #define MMAPSYNC_INTERRUPT  12 /* options.progress asked to stop */
 #define MMAPSYNC_CANTOPEN   13 /* a file or its folder is missing or is not what it should be */
+#define MMAPSYNC_TIMEOUT    14 /* mmapsync_wait(): nothing newer came in time */
 
 /* One word or two for a code; static text, never NULL. */
 const char *mmapsync_errstr(int rc);
@@ -141,13 +153,30 @@ typedef struct mmapsync mmapsync;
 /* How a handle keeps other writers out (flock on the state file, as the mmap-sync crate does). */
 #define MMAPSYNC_LOCK_WRITE      0 /* taken for each write and given back after it (default) */
 #define MMAPSYNC_LOCK_HOLD       1 /* taken at the first write, held until mmapsync_close() */
-#define MMAPSYNC_LOCK_NONE       2 /* never: the caller vouches that there is one writer */
+#define MMAPSYNC_LOCK_NONE       2 /* never: the caller vouches that no other handle writes, ever */
 
 /* When a reader compares the payload with its hash.  Only payloads written by this library carry
 ** one that can be checked; the structure of a table image is always checked. */
 #define MMAPSYNC_VERIFY_NEVER    0 /* (default) */
 #define MMAPSYNC_VERIFY_ATTACH   1 /* the first snapshot this handle reads */
 #define MMAPSYNC_VERIFY_SNAPSHOT 2 /* every snapshot, once */
+
+/* How a reader tells writers which data file it reads.  Of all kinds but the last, a view keeps its snapshot
+** for as long as it is held. */
+#define MMAPSYNC_PIN_AUTO        0 /* whichever of these fits the channel and is permitted (default) */
+#define MMAPSYNC_PIN_SLOT        1 /* a word of its own in P_readers, which it must be able to write */
+#define MMAPSYNC_PIN_LOCK        2 /* a lock on P_writer: read permission is enough; slower */
+#define MMAPSYNC_PIN_COUNTER                                                                       \
+  3 /* the mmap-sync crate's counters in P_state, which it must be able
+                                   ** to write: for what that crate publishes */
+
+/* What a writer does when the grace time is over and a reader is still counted in. */
+#define MMAPSYNC_FOREIGN_RESET                                                                     \
+  0 /* the crate's rule: sets the counter to 0, and says so (default) */
+#define MMAPSYNC_FOREIGN_BUSY                                                                      \
+  1 /* readers of the crate are not harmed: the write fails with BUSY.  So it
+                                   ** does where a data file would have to be replaced, which they do not
+                                   ** notice */
 
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
@@ -156,6 +185,10 @@ typedef struct mmapsync_options {
   int durable;       /* 1: a commit returns only when it would survive power loss; default 0 */
   int lock;          /* MMAPSYNC_LOCK_... */
   int verify;        /* MMAPSYNC_VERIFY_... */
+  int pins;          /* MMAPSYNC_PIN_... */
+  int foreign;       /* MMAPSYNC_FOREIGN_... */
+  int stamp; /* 1: note in the slot since when a view is held, for mmapsync_readers(), which takes
+                     ** a look at the clock for each; default 0 */
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
                            ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
   void *progress_arg;
@@ -208,12 +241,14 @@ typedef struct mmapsync_view {
   uint32_t kind;     /* MMAPSYNC_KIND_... */
   uint32_t pid;      /* the process that published it, in its own PID namespace; 0 if unknown */
   int switched;      /* 1 if this handle's last read saw another snapshot, or this is its first */
-  struct mmapsync_map *map; /* private */
+  uint32_t pin;      /* MMAPSYNC_PIN_...: what holds it; the rest is private */
+  uint32_t noted;
+  struct mmapsync_map *map;
 } mmapsync_view;
 
-/* Pins the newest snapshot and fills in *view; wait-free but for the mapping of a file this handle
-** has not mapped yet or that has grown.  A handle may hold several views, released in any order.
-** The snapshot stays as it is until mmapsync_release(), or until the grace time of a publish has gone by.
+/* Pins the newest snapshot and fills in *view; wait-free but for attaching, once, and for the mapping of a
+** file this handle has not mapped yet or that has grown or was replaced.  A handle may hold several views,
+** released in any order.  The snapshot stays as it is until mmapsync_release() (see PATIENCE).
 ** EMPTY; CANTOPEN, PERM, IOERR, NOMEM from opening or mapping; CORRUPT a state file that is not one,
 ** a data file shorter than its version says, or (options.verify) a wrong hash; INTERRUPT while that is
 ** computed; BUSY if snapshots came faster than they could be hashed. */
@@ -231,6 +266,35 @@ int mmapsync_sequence(mmapsync *h, uint64_t *sequence);
 ** writer, which has none.  CORRUPT with a sentence, and what mmapsync_read() gives. */
 int mmapsync_verify(mmapsync *h);
 
+/* Sleeps until a snapshot is in force whose sequence is above `sequence`, and gives that sequence; at once
+** if there is one.  0 of timeout_ms looks once; UINT32_MAX waits for ever.  Also waits for the first snapshot
+** of a channel that does not exist yet.  A snapshot of another kind of writer has no sequence: it counts as
+** newer if it is not the one that this handle's last wait has told of, and its sequence is given as 0.
+** Costs the writer a system call if somebody waits who can write P_readers, and nothing otherwise; who
+** cannot looks again every few milliseconds.
+** TIMEOUT; INTERRUPT; what mmapsync_read() gives, except EMPTY. */
+int mmapsync_wait(mmapsync *h, uint64_t sequence, uint32_t timeout_ms, uint64_t *newer);
+
+/* By which kind of pin this handle reads now, MMAPSYNC_PIN_...; AUTO before its first read. */
+int mmapsync_pin_kind(const mmapsync *h);
+
+/* One that reads, or may: a handle with a slot; the handles that hold a lock on a data file, or count
+** themselves in there, of which only their file is known. */
+typedef struct mmapsync_reader {
+  int kind;             /* MMAPSYNC_PIN_SLOT, _LOCK or _COUNTER */
+  int alive;            /* 0: it has died; its pin costs nothing, and goes with the next publish */
+  uint32_t slot;        /* its number, from 0, if it has one */
+  uint32_t pid;         /* in its own PID namespace; 0: unknown */
+  uint32_t pins[2];     /* on data file 0 and 1: 0 or 1; of counters how many */
+  uint64_t attached_ns; /* since when it has the slot, since 1970, UTC; 0: unknown */
+  uint64_t pinned_ns;   /* since when it pins, if it says so (options.stamp); 0: unknown */
+  char program[16];     /* its name, cut to 15 bytes; "" if unknown */
+} mmapsync_reader;
+
+/* All readers of the channel: at most n of them go to out[], *count says how many there are.  They may come
+** and go meanwhile.  EMPTY, if there is no channel; CANTOPEN, PERM, IOERR, NOMEM, CORRUPT of P_readers. */
+int mmapsync_readers(mmapsync *h, mmapsync_reader *out, size_t n, size_t *count);
+
 /* Counters of readers on data file 0 and 1, as the state file has them now.  As mmapsync_version(). */
 int mmapsync_counters(mmapsync *h, uint32_t readers[2]);
 
@@ -245,7 +309,15 @@ typedef struct mmapsync_result {
   uint32_t tables;    /* tables in it, likewise */
   uint32_t waited_ms; /* how long readers of the older snapshot were waited for */
   int reset;          /* 1: grace ended with readers counted in; their count was set to 0 */
+  int replaced; /* 1: grace ended with readers that pin by slot or lock; they keep the old file, and
+                      ** this snapshot is in a new one of that name */
+  uint32_t held; /* how many readers that were, of all kinds; see mmapsync_held() */
 } mmapsync_result;
+
+/* Who held at the end of the grace time in the last write of this handle: the first of them, good until its
+** next write.  After BUSY: none if it was for another writer. */
+#define MMAPSYNC_HELD_MOST 16
+const mmapsync_reader *mmapsync_held(const mmapsync *h, size_t *count);
 
 /* Publishes n bytes; out may be NULL.  A failure leaves the current snapshot as it was, but for one: if a
 ** durable write is published and the state file then cannot be synced, that is IOERR, and the sentence

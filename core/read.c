@@ -1,95 +1,43 @@
 /*
-** read.c - the reader's half of the protocol.  R1 to R6 and P1 to P6 are those of state.h.
+** read.c - the reader's half of the protocol.  R1 to R6 are those of state.h; claims are made by pins.c.
 **
-** MAPPING.  A read that finds its file mapped, and long enough, makes no system call.  Otherwise the
-** claim is given back, the file is mapped, and the read enters again from the top: the rule is that a
-** pin protects only mappings made before the claim.  Nothing replaces a data file by another while
-** readers are counted in (they could not be told), so a mapping made under the claim would be of the
-** right bytes too; the rule is kept all the same where it is cheap, because it bounds how long a claim
-** is held, and a publish waits for claims and not for mmap().  A writer that publishes ever larger
-** payloads, each just when the last was mapped, could so keep a reader from entering for as long as it
-** likes.  After READ_ROUNDS tries the reader therefore keeps its claim and maps under it: the file it
-** holds cannot grow, shrink or change while it is held, so that mapping fits.
+** MAPPING.  A pin protects only mappings made before the claim: it stands for the file at the path, and a
+** mapping that was made earlier may be of a file that was replaced since.  So a reader notes replaced[i],
+** maps the file, claims, looks at the version word for the last time, and then compares the note with
+** replaced[i] as it is now.  If it is another, or nothing is mapped, or the mapping is too short, the claim
+** is given back, and all of it is done again from the top; in steady state none of it makes a system call.
+**
+** A writer that publishes ever larger payloads, each just when the last was mapped, could so keep a reader
+** from entering for as long as it likes.  After READ_ROUNDS tries the reader therefore keeps its claim and
+** maps under it: if replaced[i] is what was noted before the claim, and still is after the mapping, then the
+** file was replaced neither before nor meanwhile, and will not be overwritten while the claim is held.
 **
 ** TRUST.  A mapping serves a version word if it shows that word's trailer.  If it does not, the payload
 ** is either another writer's, which has none, or the mapping is not of the file at the path (somebody
 ** removed that file, and a writer made it anew).  So a word whose trailer is not found sends the reader
 ** to dataMap() once, which looks.
+**
+** KIND.  A snapshot without a trailer was published by a writer that knows nothing of slots and locks, and
+** one with a trailer by a writer that waits for those with more patience than for counters.  So a reader that
+** meets the other sort than it is attached for attaches anew, and enters again.
 */
 #include <assert.h>
 #include <string.h>
 
 #include "handle.h"
+#include "sys.h"
 #include "version.h"
 
 /* Tries to enter with the file mapped beforehand. */
 #define READ_ROUNDS   3
 
-/* Tries to subtract one reader only from what is not 0, before it is subtracted at once. */
-#define LEAVE_ROUNDS  4
-
-/* A counter from here up was taken below 0, by a reader that does not look; what it is set to then. */
-#define COUNT_BELOW_0 (UINT32_C(1) << 31)
-#define COUNT_UNKNOWN (UINT32_C(1) << 30)
-
 /* Tries to compare a payload with its hash before a newer one takes its place. */
 #define VERIFY_ROUNDS 8
 
-/* ---- claims ----------------------------------------------------------------------------------- */
-
-/* Adds one reader to file `index`; the claim of R2 and R4. */
-static void readClaim(StateShared *s, unsigned index) {
-  /* sequentially consistent: pairs with the switch in writeFinish() and the load of the counter in
-  ** writeWait() */
-  uint32_t n = atomic_fetch_add_explicit(&s->readers[index], 1, memory_order_seq_cst);
-  if (n >= COUNT_BELOW_0) {
-    /* Ours may be the one that made it 0.  An exchange and not a store: that would end the chain from
-    ** earlier readers' release to the writer. */
-    atomic_exchange_explicit(&s->readers[index], COUNT_UNKNOWN, memory_order_seq_cst);
-  }
-}
-
-/* Takes one reader away from file `index`; R6.  Not below 0: a writer may have set it to 0. */
-static void readLeave(StateShared *s, unsigned index) {
-  uint32_t n = atomic_load_explicit(&s->readers[index], memory_order_relaxed);
-  int round;
-  for (round = 0; round < LEAVE_ROUNDS; round++) {
-    if (n == 0) return;
-    /* release: pairs with the load of the counter in writeWait(), so that our reads of the file end
-    ** before the writer's stores to it begin */
-    if (atomic_compare_exchange_weak_explicit(&s->readers[index], &n, n - 1, memory_order_release,
-                                              memory_order_relaxed)) {
-      return;
-    }
-  }
-  /* Many come and go: no more tries, so that this ends.  release: as above */
-  if (atomic_fetch_sub_explicit(&s->readers[index], 1, memory_order_release) == 0) {
-    atomic_fetch_add_explicit(&s->readers[index], 1, memory_order_relaxed);
-  }
-}
-
-/* R1 to R4.  Returns the version word of the view, whose file is claimed; or 0, with no claim. */
-static uint64_t readEnter(StateShared *s) {
-  /* A hint which counter to raise; what was stored with it is not looked at. */
-  uint64_t v = atomic_load_explicit(&s->version, memory_order_relaxed);
-  uint64_t w;
-
-  if (v == 0) return 0;
-  readClaim(s, versionIndex(v));
-  /* sequentially consistent: comes after the claim, for all parties; and acquires what the switch in
-  ** writeFinish() released */
-  w = atomic_load_explicit(&s->version, memory_order_seq_cst);
-  if (versionIndex(w) == versionIndex(v) && w != 0) return w;
-
-  readClaim(s, 1 - versionIndex(v));
-  w = atomic_load_explicit(&s->version, memory_order_seq_cst);
-  readLeave(s, 1 - versionIndex(w));
-  if (w == 0) readLeave(s, 0); /* somebody reset the channel */
-  return w;
-}
+/* ---- views ------------------------------------------------------------------------------------ */
 
 /*
-** Whether the claim of a view was voided: the grace time of a write ended, and the file was
+** Whether the claim of a view by counter was voided: the grace time of a write ended, and the file was
 ** overwritten or is being overwritten.  Told as state.h says.
 */
 static int readVoided(const DataMap *map, const mmapsync_view *view) {
@@ -106,8 +54,6 @@ static int readVoided(const DataMap *map, const mmapsync_view *view) {
              view->sequence;
 }
 
-/* ---- views ------------------------------------------------------------------------------------ */
-
 /* Whether the mapping may serve `version`, whose file is claimed; if so, h->about is of it. */
 static int readShows(mmapsync *h, const DataMap *map, uint64_t version) {
   HandleAbout *about = &h->about;
@@ -117,11 +63,12 @@ static int readShows(mmapsync *h, const DataMap *map, uint64_t version) {
 
   if (!map || size > map->length) return 0;
   t = dataTrailer(map, size);
-  /* relaxed: readEnter() has acquired */
+  /* relaxed: pinsEnter() has acquired */
   word = t ? atomic_load_explicit(&t->word[TRAILER_SEQUENCE_WORD], memory_order_relaxed) : 0;
   if (about->version == version && about->word == word) return 1;
 
   about->version = 0;
+  about->quick = 0;
   about->valid = t && trailerLoad(t, version, &about->trailer);
   if (!about->valid) {
     if (map->checked != version) return 0;
@@ -149,50 +96,142 @@ static int readGone(mmapsync *h) {
   return 1;
 }
 
-/* Pins the newest snapshot and fills in all of *view but `switched`.  Leaves h->about of it. */
-static int readPin(mmapsync *h, mmapsync_view *view) {
-  StateShared *s;
+/* pinsAttach(); what is not permitted is tried from the start by the next read, since it may be by then. */
+static int readAttach(mmapsync *h, int foreign, uint64_t version) {
+  int rc = pinsAttach(h, foreign, version);
+  if (rc == MMAPSYNC_PERM && !h->writer.open) handleDetach(h);
+  return rc;
+}
+
+/* The state, opened if need be, and this process' own; attached, once something was published. */
+static int readReady(mmapsync *h) {
+  int rc = MMAPSYNC_OK;
+  if (handleForked(h)) rc = handleChild(h);
+  if (rc == MMAPSYNC_OK && !h->state) rc = stateOpen(h, 0);
+  if (rc != MMAPSYNC_OK || h->state->pins->chosen) return rc;
+  /* relaxed: only whether there is anything */
+  if (atomic_load_explicit(&h->state->shared->version, memory_order_relaxed) == 0) return rc;
+  return readAttach(h, 0, 0);
+}
+
+/* Whether the handle is attached for a snapshot of another sort than the one in h->about. */
+static int readMisfit(const mmapsync *h, uint64_t version) {
+  const Pins *p = h->state->pins;
+  if (h->opt.pins != MMAPSYNC_PIN_AUTO || p->tried == version) return 0;
+  return h->about.valid ? p->chosen == MMAPSYNC_PIN_COUNTER : p->chosen != MMAPSYNC_PIN_COUNTER;
+}
+
+/* After dataMap(), with no claim: the slot's bit goes if it stood for views of a file that has lost its name. */
+static void readOrphans(mmapsync *h, unsigned index) {
+  if (h->state->pins->slot) slotLeave(h->state->pins, index);
+}
+
+/*
+** For a handle that reads on while it holds views by slot: each claim renews the slot's word, bits of held views
+** included, so a writer that knows the pin as one of a file without a name would no longer know it.  A bit is
+** dropped when its file is found to have lost the name.
+*/
+static void readHeld(mmapsync *h) {
+  Pins *p = h->state->pins;
+  struct stat st;
+  unsigned i;
+  for (i = 0; i < 2; i++) {
+    DataMap *map = h->maps[i];
+    uint32_t note = pageReplaced(&h->state->page, i);
+    if (!p->slot || p->held[i] == 0 || !map || map->replaced == note) continue;
+    if (sysStat(h->data_name[i], &st) != 0) continue;
+    if (st.st_dev == map->device && st.st_ino == map->inode) {
+      map->replaced = note;
+    } else {
+      dataOrphan(h, i);
+      h->maps[i] = NULL;
+      dataUnref(map);
+      h->about.quick = 0;
+      h->about.version = 0;
+      readOrphans(h, i);
+    }
+  }
+}
+
+/* Whether what was found at the path may be another snapshot's file: the claim was given back before. */
+static int readMoved(const mmapsync *h, unsigned index, uint64_t version, uint32_t note) {
+  return pageReplaced(&h->state->page, index) != note ||
+         atomic_load_explicit(&h->state->shared->version, memory_order_seq_cst) != version;
+}
+
+/* What is to be done about a snapshot that h->maps cannot show: maps it.  The claim was given back. */
+static int readMap(mmapsync *h, unsigned index, uint64_t version, uint32_t note[2]) {
+  int rc;
+  note[index] = pageReplaced(&h->state->page, index);
+  rc = dataMap(h, index, version, note[index]);
+  readOrphans(h, index);
+  /* After the file was opened: while the state is the one at its path, the file was, too. */
+  if (readGone(h)) return MMAPSYNC_OK;
+  if (!readMoved(h, index, version, note[index])) return rc;
+  if (h->maps[index])
+    h->maps[index]->checked = 0; /* it may be of the next snapshot, half written */
+  return MMAPSYNC_OK;
+}
+
+int readPin(mmapsync *h, mmapsync_view *view) {
+  uint32_t note[2] = {0, 0};
+  int noted[2] = {0, 0}; /* by this call, of this state */
   DataMap *map;
   uint64_t version;
   unsigned index;
-  int rc, round, shows;
+  int rc, round, i;
 
   view->map = NULL;
+  if (h->state) readHeld(h);
   for (round = 0;; round++) {
-    if (!h->state) {
-      rc = stateOpen(h, 0);
+    if (!h->state) noted[0] = noted[1] = 0;
+    if (!h->state || !h->state->pins->kind) {
+      rc = readReady(h);
       if (rc != MMAPSYNC_OK) return rc;
     }
-    s = h->state->shared;
-    version = readEnter(s);
+    version = 0;
+    if (h->state->pins->chosen) {
+      for (i = 0; i < 2; i++) {
+        if (h->maps[i]) note[i] = h->maps[i]->replaced;
+      }
+      rc = pinsEnter(h, note, &version);
+      if (rc != MMAPSYNC_OK) return rc;
+    }
     if (version == 0) {
       if (round < READ_ROUNDS && readGone(h)) continue;
       return readNothing(h);
     }
     index = versionIndex(version);
     map = h->maps[index];
-    if (readShows(h, map, version)) break;
-    if (round < READ_ROUNDS) {
-      readLeave(s, index);
-      rc = dataMap(h, index, version);
-      /* After the file was opened: while the state is the one at its path, the file was, too. */
-      if (readGone(h)) continue;
+    /* The note is compared after the last look at the version. */
+    if (map && map->replaced == pageReplaced(&h->state->page, index) &&
+        readShows(h, map, version)) {
+      if (!readMisfit(h, version)) break;
+      pinsDrop(h->state, index, note);
+      rc = readAttach(h, !h->about.valid, version);
       if (rc != MMAPSYNC_OK) return rc;
       continue;
     }
-    rc = dataMap(h, index, version);
-    if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) {
-      rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
+    if (round >= READ_ROUNDS && noted[index] &&
+        note[index] == pageReplaced(&h->state->page, index)) {
+      rc = dataMap(h, index, version, note[index]);
+      if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) {
+        rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made",
+                         h->state_name);
+      }
+      map = h->maps[index];
+      if (rc == MMAPSYNC_OK && note[index] == pageReplaced(&h->state->page, index) &&
+          readShows(h, map, version) && !readMisfit(h, version)) {
+        break;
+      }
+      pinsDrop(h->state, index, note);
+      if (rc != MMAPSYNC_OK && !readMoved(h, index, version, note[index])) return rc;
+      continue;
     }
-    if (rc != MMAPSYNC_OK) {
-      readLeave(s, index);
-      return rc;
-    }
-    map = h->maps[index];
-    shows = readShows(h, map, version);
-    assert(shows); /* dataMap() has mapped the payload and noted the word */
-    (void)shows;
-    break;
+    pinsDrop(h->state, index, note);
+    rc = readMap(h, index, version, note);
+    noted[index] = 1;
+    if (rc != MMAPSYNC_OK) return rc;
   }
   map->refs++;
   view->map = map;
@@ -205,6 +244,8 @@ static int readPin(mmapsync *h, mmapsync_view *view) {
   view->kind = h->about.trailer.kind;
   view->pid = h->about.trailer.pid;
   view->switched = 0;
+  pinsKeep(h, view, note);
+  if (view->pin == MMAPSYNC_PIN_SLOT) map->held++;
   return MMAPSYNC_OK;
 }
 
@@ -217,7 +258,8 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
 
   *valid = 0;
   /* Even if a mapping is there: its file may have been cut short. */
-  rc = dataMap(h, index, version);
+  rc = dataMap(h, index, version, pageReplaced(&h->state->page, index));
+  readOrphans(h, index);
   if (rc == MMAPSYNC_CORRUPT || rc == MMAPSYNC_CANTOPEN) return MMAPSYNC_OK;
   if (rc != MMAPSYNC_OK || !readShows(h, h->maps[index], version)) return rc;
   *valid = h->about.valid;
@@ -229,7 +271,7 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
 enum { CHECK_OPTION, CHECK_ALWAYS };
 
 static int readWantsCheck(const mmapsync *h, const mmapsync_view *view, int check) {
-  if (check == CHECK_ALWAYS) return 1;
+  if (check == CHECK_ALWAYS || h->state->unsure) return 1;
   if (h->opt.verify == MMAPSYNC_VERIFY_NEVER) return 0;
   if (h->opt.verify == MMAPSYNC_VERIFY_ATTACH) return h->checked_version == 0;
   return view->version != h->checked_version || view->sequence != h->checked_sequence;
@@ -269,6 +311,7 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
     }
     h->checked_version = view->version;
     h->checked_sequence = view->sequence;
+    h->state->unsure = 0;
     return MMAPSYNC_OK;
   }
   return handleError(h, MMAPSYNC_BUSY, "\"%s\": published anew faster than it can be compared",
@@ -277,27 +320,97 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
 
 /* ---- public ----------------------------------------------------------------------------------- */
 
-int mmapsync_read(mmapsync *h, mmapsync_view *view) {
-  int rc = h->opt.verify == MMAPSYNC_VERIFY_NEVER ? readPin(h, view)
-                                                  : readChecked(h, CHECK_OPTION, view);
+/*
+** The read that meets the snapshot it met before, pins by slot, while no other view is held, and has nothing to
+** compare: most of them.  It
+** does what readPin() does, and gives the view that was given then.  1, or 0 with nothing claimed.
+*/
+static inline int readQuick(mmapsync *h, mmapsync_view *view) {
+  HandleAbout *about = &h->about;
+  State *s = h->state;
+  DataMap *map = about->view.map;
+  const TrailerShared *t;
+  uint64_t version;
+
+  if (!about->quick || s->pins->kind != MMAPSYNC_PIN_SLOT ||
+      s->pins->held[0] + s->pins->held[1] != 0) {
+    return 0;
+  }
+  version = slotEnter(s);
+  if (version == about->version && map->replaced == pageReplaced(&s->page, map->index)) {
+    t = dataTrailer(map, about->view.size);
+    /* relaxed: slotEnter() has acquired */
+    if (atomic_load_explicit(&t->word[TRAILER_SEQUENCE_WORD], memory_order_relaxed) ==
+        about->word) {
+      map->refs++;
+      map->held++;
+      slotKeep(s->pins, map->index, h->opt.stamp);
+      *view = about->view;
+      return 1;
+    }
+  }
+  if (version != 0) slotLeave(s->pins, versionIndex(version));
+  return 0;
+}
+
+/* Keeps a view for readQuick(), if that may give it again. */
+static void readKeep(mmapsync *h, const mmapsync_view *view) {
+  HandleAbout *about = &h->about;
+  if (view->pin != MMAPSYNC_PIN_SLOT || !about->valid || h->state->unsure ||
+      h->opt.verify == MMAPSYNC_VERIFY_SNAPSHOT || about->version != view->version ||
+      h->maps[view->map->index] != view->map) {
+    return;
+  }
+  about->view = *view;
+  about->view.switched = 0;
+  about->quick = 1;
+}
+
+/* All of mmapsync_read(), for the first time that a snapshot is met. */
+static int readFirst(mmapsync *h, mmapsync_view *view) {
+  int rc = readPin(h, view);
+  if (rc == MMAPSYNC_OK && (h->opt.verify != MMAPSYNC_VERIFY_NEVER || h->state->unsure)) {
+    mmapsync_release(h, view);
+    rc = readChecked(h, CHECK_OPTION, view);
+  }
   if (rc != MMAPSYNC_OK) return rc;
-  /* From `about`, which stands still, rather than from the view: a load that spans two stores just
-  ** made, as compilers like to make of this, stalls for longer than all the rest takes. */
   if (h->about.version != h->last_version || h->about.trailer.sequence != h->last_sequence) {
     view->switched = 1;
     h->last_version = h->about.version;
     h->last_sequence = h->about.trailer.sequence;
   }
+  readKeep(h, view);
   return MMAPSYNC_OK;
+}
+
+int mmapsync_read(mmapsync *h, mmapsync_view *view) {
+  int rc = MMAPSYNC_OK;
+  handleBegin(h, "mmapsync_read");
+  if (!readQuick(h, view)) rc = readFirst(h, view);
+  handleEnd(h);
+  return rc;
 }
 
 void mmapsync_release(mmapsync *h, mmapsync_view *view) {
   DataMap *map = view->map;
-  (void)h;
   if (!map) return;
+  handleBegin(h, "mmapsync_release");
   view->map = NULL;
-  if (!readVoided(map, view)) readLeave(map->state->shared, map->index);
+  if (view->pin != MMAPSYNC_PIN_SLOT) {
+    pinsLeave(map->state, view, view->pin == MMAPSYNC_PIN_COUNTER && readVoided(map, view));
+  } else {
+    map->held--;
+    if (!map->orphan && map->state->pins->slot && !pinsForked(map->state)) {
+      map->state->pins->held[map->index]--;
+      slotLeave(map->state->pins, map->index);
+    }
+  }
   dataUnref(map);
+  handleEnd(h);
+}
+
+int mmapsync_pin_kind(const mmapsync *h) {
+  return h->state && !pinsForked(h->state) ? h->state->pins->chosen : MMAPSYNC_PIN_AUTO;
 }
 
 /* The state, opened if need be, once something was published; its version word in *version. */

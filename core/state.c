@@ -13,9 +13,7 @@
 #include "handle.h"
 #include "sys.h"
 
-/* Readers too open it for writing: they count themselves in. */
-#define STATE_FLAGS O_RDWR
-#define STATE_MODE  0660
+#define STATE_MODE 0660
 
 static int stateEmpty(mmapsync *h) {
   return handleError(h, MMAPSYNC_EMPTY, "\"%s\": nothing published yet", h->path);
@@ -23,7 +21,8 @@ static int stateEmpty(mmapsync *h) {
 
 static int stateMap(mmapsync *h) {
   State *s = h->state;
-  s->shared = sysMap(STATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
+  s->shared =
+      sysMap(STATE_SIZE, s->writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, s->fd);
   return s->shared ? MMAPSYNC_OK : handleSystem(h, h->state_name, "map", errno);
 }
 
@@ -35,11 +34,16 @@ static int stateWrongSize(mmapsync *h, off_t size) {
 int stateOpen(mmapsync *h, int create) {
   struct stat st;
   State *s;
-  int fd, rc, created = 0;
+  int fd, rc, created = 0, writable = 1;
 
   assert(!h->state);
   if (!h->path) return handleError(h, MMAPSYNC_MISUSE, "the handle was not opened");
-  rc = handleOpen(h, h->state_name, STATE_FLAGS, create ? STATE_MODE : 0, &fd, &st, &created);
+  rc = handleOpen(h, h->state_name, O_RDWR, create ? STATE_MODE : 0, &fd, &st, &created);
+  if (rc == MMAPSYNC_PERM && !create) {
+    /* Slots and locks pin without it. */
+    writable = 0;
+    rc = handleOpen(h, h->state_name, O_RDONLY, 0, &fd, &st, &created);
+  }
   if (rc == MMAPSYNC_NOTFOUND) return stateEmpty(h);
   if (rc != MMAPSYNC_OK) return rc;
   if (created) h->writer.folder_synced = 0;
@@ -49,7 +53,7 @@ int stateOpen(mmapsync *h, int create) {
   } else if (st.st_size != 0 && st.st_size != STATE_SIZE) {
     rc = stateWrongSize(h, st.st_size);
   }
-  s = rc == MMAPSYNC_OK ? malloc(sizeof(*s)) : NULL;
+  s = rc == MMAPSYNC_OK ? calloc(1, sizeof(*s)) : NULL;
   if (!s) {
     sysClose(fd);
     return rc == MMAPSYNC_OK ? handleNomem(h) : rc;
@@ -58,9 +62,14 @@ int stateOpen(mmapsync *h, int create) {
   s->refs = 1;
   s->device = st.st_dev;
   s->inode = st.st_ino;
-  s->shared = NULL;
+  s->writable = writable;
+  s->page.fd = s->slots.fd = -1;
   h->state = s;
-  if (st.st_size == STATE_SIZE) rc = stateMap(h);
+  if (pinsNew(s) != 0) {
+    rc = handleNomem(h);
+  } else if (st.st_size == STATE_SIZE) {
+    rc = stateMap(h);
+  }
   if (rc != MMAPSYNC_OK) handleDetach(h);
   return rc;
 }
@@ -75,11 +84,7 @@ int stateFinish(mmapsync *h) {
   if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->state_name, "look at", errno);
   if (st.st_size == 0) {
     err = sysReserve(s->fd, 0, STATE_SIZE);
-    if (err == ENOSPC || err == EDQUOT) {
-      return handleError(h, MMAPSYNC_FULL, "\"%s\": no room for %d bytes", h->state_name,
-                         STATE_SIZE);
-    }
-    if (err) return handleSystem(h, h->state_name, "reserve room", err);
+    if (err) return handleRoom(h, h->state_name, STATE_SIZE, err);
   } else if (st.st_size != STATE_SIZE) {
     return stateWrongSize(h, st.st_size);
   }
@@ -100,6 +105,7 @@ State *stateRef(State *s) {
 
 void stateUnref(State *s) {
   if (!s || --s->refs > 0) return;
+  if (s->pins) pinsFree(s);
   if (s->shared) sysUnmap(s->shared, STATE_SIZE);
   sysClose(s->fd);
   free(s);

@@ -5,17 +5,20 @@
 ** The entries have different types; the table keeps them all as one function type and each wrapper
 ** casts its own back before the call.  open(), mremap() and fcntl() take a variable number of
 ** arguments, which a function pointer of a fixed type must not be called as, so they go through small
-** functions with a fixed list.
+** functions with a fixed list; so does futex(), which the C library does not have.
 */
 #include "sys.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,8 +30,15 @@ static void *fixedRemap(void *p, size_t was, size_t n, int flags) {
 
 static int fixedDup(int fd, int lowest) { return fcntl(fd, F_DUPFD_CLOEXEC, lowest); }
 
+static int fixedBytes(int fd, int command, struct flock *lock) { return fcntl(fd, command, lock); }
+
+static long fixedFutex(uint32_t *word, int operation, uint32_t value, const struct timespec *time) {
+  return syscall(SYS_futex, word, operation, value, time, NULL, 0);
+}
+
 typedef int (*OpenFunction)(const char *, int, mode_t);
 typedef int (*CloseFunction)(int);
+typedef ssize_t (*ReadFunction)(int, void *, size_t);
 typedef int (*FstatFunction)(int, struct stat *);
 typedef int (*StatFunction)(const char *, struct stat *);
 typedef int (*TruncateFunction)(int, off_t);
@@ -41,6 +51,13 @@ typedef int (*LockFunction)(int, int);
 typedef int (*SleepFunction)(const struct timespec *, struct timespec *);
 typedef int (*ClockFunction)(clockid_t, struct timespec *);
 typedef int (*DupFunction)(int, int);
+typedef int (*RenameFunction)(const char *, const char *);
+typedef int (*UnlinkFunction)(const char *);
+typedef int (*ChmodFunction)(int, mode_t);
+typedef int (*ChownFunction)(int, uid_t, gid_t);
+typedef int (*BytesFunction)(int, int, struct flock *);
+typedef int (*AdviseFunction)(void *, size_t, int);
+typedef long (*FutexFunction)(uint32_t *, int, uint32_t, const struct timespec *);
 
 enum {
   SYS_OPEN,
@@ -58,6 +75,14 @@ enum {
   SYS_SLEEP,
   SYS_CLOCK,
   SYS_DUP,
+  SYS_RENAME,
+  SYS_UNLINK,
+  SYS_READ,
+  SYS_CHMOD,
+  SYS_CHOWN,
+  SYS_BYTES,
+  SYS_ADVISE,
+  SYS_FUTEX,
   SYS_COUNT
 };
 
@@ -83,6 +108,14 @@ static struct {
     [SYS_SLEEP] = SYS_ENTRY("nanosleep", nanosleep),
     [SYS_CLOCK] = SYS_ENTRY("clock_gettime", clock_gettime),
     [SYS_DUP] = SYS_ENTRY("dup", fixedDup),
+    [SYS_RENAME] = SYS_ENTRY("rename", rename),
+    [SYS_UNLINK] = SYS_ENTRY("unlink", unlink),
+    [SYS_READ] = SYS_ENTRY("read", read),
+    [SYS_CHMOD] = SYS_ENTRY("fchmod", fchmod),
+    [SYS_CHOWN] = SYS_ENTRY("fchown", fchown),
+    [SYS_BYTES] = SYS_ENTRY("fcntl", fixedBytes),
+    [SYS_ADVISE] = SYS_ENTRY("madvise", madvise),
+    [SYS_FUTEX] = SYS_ENTRY("futex", fixedFutex),
 #undef SYS_ENTRY
 };
 
@@ -113,6 +146,12 @@ int sysOpen(const char *name, int flags, mode_t mode) {
 /* Not made again: on Linux the descriptor is gone even if a signal came. */
 int sysClose(int fd) { return SYS_CALL(CloseFunction, SYS_CLOSE)(fd); }
 
+ssize_t sysRead(int fd, void *to, size_t n) {
+  ssize_t got;
+  SYS_RETRY(got, SYS_CALL(ReadFunction, SYS_READ)(fd, to, n));
+  return got;
+}
+
 int sysFstat(int fd, struct stat *out) {
   int rc;
   SYS_RETRY(rc, SYS_CALL(FstatFunction, SYS_FSTAT)(fd, out));
@@ -122,6 +161,24 @@ int sysFstat(int fd, struct stat *out) {
 int sysStat(const char *name, struct stat *out) {
   int rc;
   SYS_RETRY(rc, SYS_CALL(StatFunction, SYS_STAT)(name, out));
+  return rc;
+}
+
+int sysRename(const char *from, const char *to) {
+  return SYS_CALL(RenameFunction, SYS_RENAME)(from, to);
+}
+
+int sysUnlink(const char *name) { return SYS_CALL(UnlinkFunction, SYS_UNLINK)(name); }
+
+int sysChmod(int fd, mode_t mode) {
+  int rc;
+  SYS_RETRY(rc, SYS_CALL(ChmodFunction, SYS_CHMOD)(fd, mode));
+  return rc;
+}
+
+int sysChown(int fd, uid_t owner, gid_t group) {
+  int rc;
+  SYS_RETRY(rc, SYS_CALL(ChownFunction, SYS_CHOWN)(fd, owner, group));
   return rc;
 }
 
@@ -167,6 +224,32 @@ int sysLock(int fd, int operation) {
   int rc;
   SYS_RETRY(rc, SYS_CALL(LockFunction, SYS_LOCK)(fd, operation));
   return rc;
+}
+
+int sysBytes(int fd, int command, short *type, off_t at, off_t n) {
+  struct flock lock = {0}; /* the kernel wants l_pid to be 0 */
+  int rc;
+  lock.l_type = *type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = at;
+  lock.l_len = n;
+  SYS_RETRY(rc, SYS_CALL(BytesFunction, SYS_BYTES)(fd, command, &lock));
+  *type = lock.l_type;
+  return rc;
+}
+
+int sysWipeOnFork(void *p, size_t n) {
+  return SYS_CALL(AdviseFunction, SYS_ADVISE)(p, n, MADV_WIPEONFORK);
+}
+
+int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns) {
+  struct timespec t;
+  t.tv_sec = (time_t)(ns / 1000000000u);
+  t.tv_nsec = (long)(ns % 1000000000u);
+  /* The kernel compares and sleeps on the word as it stands in memory, which is all that an _Atomic of
+  ** this size is. */
+  return (int)SYS_CALL(FutexFunction, SYS_FUTEX)((uint32_t *)(void *)word, operation, value,
+                                                 operation == FUTEX_WAIT ? &t : NULL);
 }
 
 void sysSleep(uint64_t ns) {

@@ -12,14 +12,20 @@
 #ifndef MMAPSYNC_SYS_H
 #define MMAPSYNC_SYS_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
 int sysClose(int fd);
+ssize_t sysRead(int fd, void *to, size_t n);
 int sysFstat(int fd, struct stat *out);
 int sysStat(const char *name, struct stat *out);
+int sysRename(const char *from, const char *to);
+int sysUnlink(const char *name);
+int sysChmod(int fd, mode_t mode);              /* fchmod */
+int sysChown(int fd, uid_t owner, gid_t group); /* fchown */
 int sysTruncate(int fd, off_t length);
 int sysReserve(int fd, off_t at, off_t n);
 void *sysMap(size_t n, int prot, int flags, int fd); /* NULL on failure, not MAP_FAILED */
@@ -27,16 +33,30 @@ void *sysRemap(void *p, size_t was, size_t n);       /* may move; NULL on failur
 int sysUnmap(void *p, size_t n);
 int sysSync(int fd);
 int sysSyncData(int fd);
-int sysLock(int fd, int operation); /* flock */
-void sysSleep(uint64_t ns);         /* or less, if a signal comes */
-uint64_t sysWallClock(void);        /* ns since 1970, UTC */
-uint64_t sysSteadyClock(void);      /* ns since some moment; never goes back */
+int sysLock(int fd, int operation);                                /* flock */
+int sysBytes(int fd, int command, short *type, off_t at, off_t n); /* an OFD lock; below */
+int sysWipeOnFork(void *p, size_t n);                              /* madvise */
+int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns); /* below */
+void sysSleep(uint64_t ns);    /* or less, if a signal comes */
+uint64_t sysWallClock(void);   /* ns since 1970, UTC */
+uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
+
+/*
+** sysBytes() places a lock on n bytes from `at` on, of the open file behind fd (command F_OFD_SETLK and
+** *type F_RDLCK, F_WRLCK or F_UNLCK), or asks whether one of type *type could be placed (F_OFD_GETLK), and
+** then sets *type to F_UNLCK if so, and to that of a lock in the way if not.  Never waits.
+**
+** sysFutex() is FUTEX_WAIT for at most ns, while *word is value, or FUTEX_WAKE of at most `value`
+** sleepers, in any process that has the word mapped.
+*/
 
 /*
 ** For tests.  The names are those of the C library: open, close, fstat, stat, ftruncate,
-** posix_fallocate, mmap, mremap, munmap, fsync, fdatasync, flock, nanosleep, clock_gettime, dup.  A
-** replacement has the type of the original, except that open takes all three arguments, mremap four,
-** and dup is `int (*)(int fd, int lowest)`.  Not to be used while another thread is in the core.
+** posix_fallocate, mmap, mremap, munmap, fsync, fdatasync, flock, nanosleep, clock_gettime, dup, rename,
+** unlink, read, fchmod, fchown, fcntl, madvise, futex.  A replacement has the type of the original, except that
+** open takes all three arguments, mremap four, dup is `int (*)(int fd, int lowest)`, fcntl is
+** `int (*)(int fd, int command, struct flock *)`, and futex is
+** `long (*)(uint32_t *, int operation, uint32_t value, const struct timespec *)`.  Not to be used while another thread is in the core.
 */
 typedef void (*SysFunction)(void);
 

@@ -1,22 +1,26 @@
 #define _GNU_SOURCE
 /*
-** write.c - the writer's half of the protocol.  W1 to W8 and P1 to P6 are those of state.h.
+** write.c - the writer's half of the protocol.  W1 to W8 are those of state.h; W3 is in drain.c.
 **
 ** A write is open from mmapsync_write_begin() to its commit or abort, and what it needs to know
 ** meanwhile stands in h->writer.  Everything that can fail comes before the switch (but for the last
 ** sync of a durable channel), and up to there nothing of the snapshot in force has changed, so a failure
-** is undone by cutting off what the file has grown by and giving the lock back.  The snapshot before it
-** is not brought back: W4 and W5 overwrite it.  Only a reader who has outlived the grace time can still
-** look at that, and it loses it whether the write is committed or not; so `reset` is kept for the next
-** result if it is not.  In steady state (the file is long enough, the lock is held or not asked for, no
-** reader is in the way) a write makes no system call but to read the clock.
+** is undone by cutting off what the file has grown by, or by giving up the new file, and giving the lock
+** back.  The snapshot before it is not brought back: W4 and W5 overwrite it.  Only a reader by counter who
+** has outlived the grace time can still look at that, and it loses it whether the write is committed or
+** not; so `reset` is kept for the next result if it is not.  In steady state (the file is long enough, the
+** lock is held or not asked for, no reader is in the way) a write makes no system call but to read the
+** clock, and every 2 ms one more (pins.h, WINDOW).
+**
+** REPLACING.  A file is replaced by a new one when readers still hold it after the grace time, and also to
+** make it smaller, when it is far longer than the last three snapshots: what readers have mapped cannot be cut
+** off under them.  Otherwise the two files are reused in place, since the first touch of a fresh page costs
+** more than writing to one that is there.
 **
 ** SEQUENCE.  One more than the largest of: the active trailer's; the one the other file carried
-** before; what this handle has published or read.  The last matters when the active snapshot has no
-** trailer, because a writer of another kind published it, and after a channel was removed and made
-** anew under a handle's hands.  Neither helps a handle that is new after a writer of another kind: it
-** finds no trailer behind the active payload, nor, since only that would tell where, the one in the
-** other file.  It starts at 1 again.
+** before; P_writer's; what this handle has published or read.  P_writer's matters when the active snapshot
+** has no trailer, because a writer of another kind published it; the last after a channel was removed and
+** made anew under a handle's hands.
 **
 ** VERSION WORD.  A reader that finds the word it knows takes the bytes to be those it knows, and
 ** readers of another kind look at nothing else.  So a file never carries one word twice in a row for
@@ -37,11 +41,16 @@
 /* How often the state file is opened again because it was removed before it could be locked. */
 #define LOCK_ROUNDS   16
 
-/* The sleeps of a writer that waits for readers, in ns: the first, and the longest. */
-#define WAIT_SHORTEST 1000u
-#define WAIT_LONGEST  10000000u
+/* A data file that is so many times longer than what it is needed for, and longer than that by so much, is
+** made anew. */
+#define SHRINK_TIMES  4
+#define SHRINK_LEAST  ((size_t)1 << 20)
 
-#define NS_PER_MS     1000000u
+/* A sequence that P_writer cannot have come to. */
+#define SEQUENCE_MOST (UINT64_C(1) << 62)
+
+/* A payload from this size on is told of in P_writer while it is copied. */
+#define WRITE_LARGE   ((size_t)1 << 20)
 
 /* ---- the lock --------------------------------------------------------------------------------- */
 
@@ -54,8 +63,11 @@ static int writeLock(mmapsync *h) {
   HandleWriter *w = &h->writer;
   int rc, err, round, fresh;
 
+  w->drain.nheld = 0;
   for (round = 0; round < LOCK_ROUNDS; round++) {
     fresh = 0;
+    /* What was opened to read may have been opened for no more than that. */
+    if (h->state && !h->state->writable) handleDetach(h);
     if (!h->state) {
       rc = stateOpen(h, 1);
       if (rc != MMAPSYNC_OK) return rc;
@@ -79,57 +91,62 @@ static int writeLock(mmapsync *h) {
       handleDetach(h);
       continue;
     }
-    if (h->state->shared) return MMAPSYNC_OK;
-    rc = stateFinish(h);
-    if (rc != MMAPSYNC_OK) handleDetach(h);
+    if (!h->state->shared) {
+      rc = stateFinish(h);
+      if (rc != MMAPSYNC_OK) {
+        handleDetach(h);
+        return rc;
+      }
+    }
+    rc = drainOpen(h, fresh);
+    if (rc == MMAPSYNC_OK && fresh) {
+      /* relaxed: for people */
+      atomic_store_explicit(&w->drain.page.shared->pid, w->pid, memory_order_relaxed);
+    }
+    /* Who takes the lock the next time begins anew. */
+    if (rc != MMAPSYNC_OK) handleUnlock(h);
     return rc;
   }
   return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
 }
 
-/* Ends a write, or a begin that failed: cuts the file back to `length` bytes, gives the lock back. */
+/* Tells in P_writer that a publish is in progress: that comes before anything a successor would have to
+** tidy up. */
+void writeTell(mmapsync *h, uint32_t phase) {
+  HandleWriter *w = &h->writer;
+  PageShared *page = w->drain.page.shared;
+  if (!w->told) {
+    /* relaxed, all: for people, and for whoever takes the lock after us */
+    atomic_store_explicit(&page->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->started_ns, sysWallClock(), memory_order_relaxed);
+    w->told = 1;
+  }
+  atomic_store_explicit(&page->phase, phase, memory_order_relaxed);
+}
+
+/* Ends a write, or a begin that failed: gives up a new file, or cuts the file back to `length` bytes; gives
+** the lock back. */
 static void writeEnd(mmapsync *h, size_t length) {
   HandleWriter *w = &h->writer;
-  if (w->file[w->index].fd >= 0) dataTrim(h, w->index, length);
+  int forked = handleForked(h); /* what a child has is only a copy */
+  int swept = 1;
+  if (!forked && w->renewed) {
+    swept = dataForget(h, w->index);
+  } else if (!forked && w->file[w->index].fd >= 0) {
+    dataTrim(h, w->index, length);
+  }
+  if (!forked && w->told) {
+    atomic_store_explicit(&w->drain.page.shared->phase, PAGE_IDLE, memory_order_relaxed);
+    if (swept) {
+      atomic_store_explicit(&w->drain.page.shared->started_ns, 0, memory_order_relaxed);
+    }
+  }
+  w->told = w->renewed = 0;
   if (h->opt.lock != MMAPSYNC_LOCK_HOLD) handleUnlock(h);
   w->open = 0;
 }
 
 /* ---- begin ------------------------------------------------------------------------------------ */
-
-/* W3.  Waits until nobody reads the file that is to be written, or sets its counter to 0 when the
-** grace time is over. */
-static int writeWait(mmapsync *h) {
-  HandleWriter *w = &h->writer;
-  _Atomic uint32_t *readers = &h->state->shared->readers[w->index];
-  uint64_t grace = (uint64_t)h->opt.grace_ms * NS_PER_MS;
-  uint64_t pause = WAIT_SHORTEST;
-  uint64_t start, spent;
-  int rc = MMAPSYNC_OK;
-
-  w->waited_ms = 0;
-  /* sequentially consistent: pairs with the claim and the second look in readEnter(); it also
-  ** acquires what readLeave() released */
-  if (atomic_load_explicit(readers, memory_order_seq_cst) == 0) return MMAPSYNC_OK;
-
-  start = sysSteadyClock();
-  for (;;) {
-    spent = sysSteadyClock() - start;
-    if (spent >= grace) {
-      /* acquire: as above, of those that left in the last moment */
-      if (atomic_exchange_explicit(readers, 0, memory_order_seq_cst) != 0) w->reset = 1;
-      break;
-    }
-    rc = handleProgress(h);
-    if (rc != MMAPSYNC_OK) break;
-    sysSleep(pause < grace - spent ? pause : grace - spent);
-    pause = pause < WAIT_LONGEST / 2 ? 2 * pause : WAIT_LONGEST;
-    if (atomic_load_explicit(readers, memory_order_seq_cst) == 0) break;
-  }
-  spent = sysSteadyClock() - start;
-  w->waited_ms = (uint32_t)((spent + NS_PER_MS / 2) / NS_PER_MS);
-  return rc;
-}
 
 /* The trailer of the active snapshot, in the mapping this handle writes through if it reaches that far;
 ** otherwise mapped as a reader would.  *valid is 0 if it has none, as that of another kind of writer, or
@@ -189,17 +206,31 @@ static int writeSyncActive(mmapsync *h, uint64_t sequence) {
   return MMAPSYNC_OK;
 }
 
+/* Whether the file that is to be written is far longer than this write, the snapshot in force and the one it
+** carried need.  A file that readers of the crate may have mapped stays: they do not notice a new one. */
+static int writeShrinks(const mmapsync *h, size_t reserve) {
+  const HandleWriter *w = &h->writer;
+  size_t active = versionSize(w->active), carried = versionSize(w->carried);
+  size_t need = reserve > active ? reserve : active;
+  if (carried > need) need = carried;
+  need = trailerEnd(need);
+  return !w->foreign && h->opt.foreign != MMAPSYNC_FOREIGN_BUSY && w->active != 0 &&
+         w->carried != 0 && w->before > SHRINK_LEAST &&
+         w->before - SHRINK_LEAST > SHRINK_TIMES * need;
+}
+
 /* W2 to W4, with the lock held. */
 static int writePrepare(mmapsync *h, size_t reserve) {
   HandleWriter *w = &h->writer;
   DataFile *f;
   TrailerShared *old = NULL;
   Trailer t;
+  uint64_t known;
   size_t size = 0;
   int rc, valid;
 
-  /* sequentially consistent: the look at the counter in writeWait() comes after it, and so after the
-  ** switch that made our file the inactive one */
+  /* sequentially consistent: the looks at pins in drainWait() come after it, and so after the switch that
+  ** made our file the inactive one */
   w->active = atomic_load_explicit(&h->state->shared->version, memory_order_seq_cst);
   w->index = w->active ? 1 - versionIndex(w->active) : 0;
   f = &w->file[w->index];
@@ -218,6 +249,8 @@ static int writePrepare(mmapsync *h, size_t reserve) {
     if (t.sequence > w->last) w->last = t.sequence;
   }
   if (versionIndex(w->carried) != w->index) w->carried = 0;
+  known = atomic_load_explicit(&w->drain.page.shared->sequence, memory_order_relaxed);
+  if (known > w->last && known < SEQUENCE_MOST) w->last = known;
 
   /* Reserve and map as far as the old trailer, too. */
   if (w->carried && trailerEnd(versionSize(w->carried)) <= f->length) {
@@ -234,9 +267,21 @@ static int writePrepare(mmapsync *h, size_t reserve) {
     w->carried_hash = t.hash;
     if (t.sequence > w->last) w->last = t.sequence;
   }
-  rc = writeWait(h);
+  rc = drainWait(h);
   if (rc != MMAPSYNC_OK) return rc;
-  if (w->carried_known) trailerWipe(old);
+  if (!w->renew && writeShrinks(h, reserve)) w->renew = 1;
+  if (w->renew) {
+    writeTell(h, PAGE_WRITING);
+    rc = dataReplace(h, w->index, w->before, reserve);
+    if (rc == MMAPSYNC_OK) {
+      w->renewed = 1;
+      w->before = 0;
+    } else if (w->replaced) {
+      return rc;
+    }
+  }
+  /* A file that is only too long can be written to as it is. */
+  if (!w->renewed && w->carried_known) trailerWipe(old);
   w->sequence = w->last + 1;
   w->limit = reserve;
   return MMAPSYNC_OK;
@@ -244,8 +289,8 @@ static int writePrepare(mmapsync *h, size_t reserve) {
 
 static int writeTooBig(mmapsync *h, size_t n) {
   return handleError(h, MMAPSYNC_TOOBIG,
-                     "\"%s\": payload too big: expected at most %llu bytes, found %zu", h->path,
-                     (unsigned long long)VERSION_SIZE_MAX, n);
+                     "\"%s\": payload too big: expected at most %llu bytes, found %zu",
+                     mmapsync_path(h), (unsigned long long)VERSION_SIZE_MAX, n);
 }
 
 static int writeNotOpen(mmapsync *h) {
@@ -258,10 +303,14 @@ static int writeBuilding(mmapsync *h) {
   return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a table image is being built", h->path);
 }
 
-int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
+static int writeBegin(mmapsync *h, size_t reserve, void **data) {
   HandleWriter *w = &h->writer;
   int rc;
 
+  if (handleForked(h)) {
+    rc = handleChild(h);
+    if (rc != MMAPSYNC_OK) return rc;
+  }
   if (h->builder) return writeBuilding(h);
   if (w->open) return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   if (reserve > VERSION_SIZE_MAX) return writeTooBig(h, reserve);
@@ -277,15 +326,26 @@ int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
   return MMAPSYNC_OK;
 }
 
+int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
+  int rc;
+  handleBegin(h, "mmapsync_write_begin");
+  rc = writeBegin(h, reserve, data);
+  if (rc == MMAPSYNC_OK) writeTell(h, PAGE_WRITING);
+  handleEnd(h);
+  return rc;
+}
+
 int writeGrow(mmapsync *h, size_t reserve, void **data) {
   HandleWriter *w = &h->writer;
   int rc;
 
-  if (!w->open) return writeNotOpen(h);
+  if (!w->open || handleForked(h)) return writeNotOpen(h);
   if (reserve > VERSION_SIZE_MAX) return writeTooBig(h, reserve);
   if (reserve > w->limit) {
     rc = dataReserve(h, w->index, reserve);
     if (rc != MMAPSYNC_OK) return rc;
+    /* relaxed: for people */
+    atomic_store_explicit(&w->drain.page.shared->done, w->limit, memory_order_relaxed);
     w->limit = reserve;
   }
   *data = w->file[w->index].base;
@@ -296,9 +356,8 @@ int mmapsync_write_grow(mmapsync *h, size_t reserve, void **data) {
   return h->builder ? writeBuilding(h) : writeGrow(h, reserve, data);
 }
 
-/* A child that ends its copy of a handle must not cut off what its parent is writing to. */
 void writeAbort(mmapsync *h) {
-  if (h->writer.open) writeEnd(h, handleForked(h) ? SIZE_MAX : h->writer.before);
+  if (h->writer.open) writeEnd(h, h->writer.before);
 }
 
 void mmapsync_write_abort(mmapsync *h) {
@@ -311,6 +370,26 @@ void mmapsync_write_abort(mmapsync *h) {
 
 /* ---- commit ----------------------------------------------------------------------------------- */
 
+/*
+** The new file takes the name, and readers are told that their mappings are of another.  The two raises of
+** replaced[i] are sequentially consistent, and pair with pageReplaced() in readPin(): who maps the file by
+** its name between them cannot tell which file it got, and so notes an odd number, which does not last.
+*/
+static int writeReplace(mmapsync *h) {
+  HandleWriter *w = &h->writer;
+  _Atomic uint32_t *replaced = &w->drain.page.shared->replaced[w->index];
+  uint32_t n = atomic_load_explicit(replaced, memory_order_relaxed);
+  int rc;
+
+  atomic_store_explicit(replaced, n + 1, memory_order_seq_cst);
+  rc = dataRename(h, w->index);
+  atomic_store_explicit(replaced, n + 2, memory_order_seq_cst);
+  if (rc != MMAPSYNC_OK) return rc;
+  w->renewed = 0;
+  drainReplaced(h);
+  return MMAPSYNC_OK;
+}
+
 /* W6 to W8: publishes the first `size` bytes, whose hash is `hash`. */
 static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
                        mmapsync_result *out) {
@@ -321,7 +400,7 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   mmapsync_result result = {0};
   Trailer t = {0};
   char reason[128];
-  int rc = MMAPSYNC_OK;
+  int rc = MMAPSYNC_OK, waiting;
 
   if (word == 0 || (word == w->carried && !(w->carried_known && hash == w->carried_hash))) {
     word = versionPerturb(word, w->carried);
@@ -335,27 +414,34 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   t.previous = w->active;
   trailerStore((TrailerShared *)(void *)(f->base + trailerAt(size)), &t);
   dataTrim(h, w->index, keep > w->before ? keep : w->before);
-  if (h->opt.durable) {
-    if (!w->folder_synced) rc = writeSyncFolder(h);
-    if (rc == MMAPSYNC_OK && sysSyncData(f->fd) != 0) {
-      rc = handleSystem(h, h->data_name[w->index], "sync", errno);
-    }
-    if (rc != MMAPSYNC_OK) {
-      writeEnd(h, w->before);
-      return rc;
-    }
+  if (h->opt.durable && sysSyncData(f->fd) != 0) {
+    rc = handleSystem(h, h->data_name[w->index], "sync", errno);
+  }
+  if (rc == MMAPSYNC_OK && w->renewed) rc = writeReplace(h);
+  if (rc == MMAPSYNC_OK && h->opt.durable && !w->folder_synced) rc = writeSyncFolder(h);
+  if (rc != MMAPSYNC_OK) {
+    writeEnd(h, w->before);
+    return rc;
   }
 
-  /* sequentially consistent, the switch: pairs with the second look in readEnter(), which also
-  ** acquires the payload and the trailer it releases */
+  waiting = drainWaiting(h);
+  /* sequentially consistent, the switch: pairs with the second look in slotEnter(), lockEnter() and
+  ** counterEnter(), which also acquire the payload and the trailer it releases */
   atomic_store_explicit(&h->state->shared->version, word, memory_order_seq_cst);
+  drainWake(h, waiting);
   f->word = word;
   w->last = w->sequence;
+  /* relaxed, both: for the next writer, and for who attaches later */
+  atomic_store_explicit(&w->drain.page.shared->sequence, w->sequence, memory_order_relaxed);
+  if (w->boot == 0) w->boot = pageBoot();
+  atomic_store_explicit(&w->drain.page.shared->boot, w->boot, memory_order_relaxed);
   result.sequence = w->sequence;
   result.version = word;
   result.size = size;
   result.waited_ms = w->waited_ms;
   result.reset = w->reset;
+  result.replaced = w->replaced;
+  result.held = w->drain.nheld;
   w->reset = 0;
   if (out) *out = result;
   /* Readers have it by now, so this failure alone does not leave things as they were. */
@@ -375,7 +461,7 @@ int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
   uint64_t hash = 0;
   int rc = MMAPSYNC_OK;
 
-  if (!w->open) return writeNotOpen(h);
+  if (!w->open || handleForked(h)) return writeNotOpen(h);
   if (size > w->limit) {
     rc = handleError(h, MMAPSYNC_MISUSE,
                      "\"%s\": expected at most the %zu bytes handed out, found %zu", h->path,
@@ -393,21 +479,34 @@ int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
 }
 
 int mmapsync_write_commit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
-  return h->builder ? writeBuilding(h) : writeCommit(h, size, kind, out);
+  int rc;
+  handleBegin(h, "mmapsync_write_commit");
+  rc = h->builder ? writeBuilding(h) : writeCommit(h, size, kind, out);
+  handleEnd(h);
+  return rc;
 }
 
-int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out) {
+static int writeWhole(mmapsync *h, const void *data, size_t n, mmapsync_result *out) {
   uint64_t hash = 0;
   void *to;
   int rc;
 
   assert(data || n == 0);
-  rc = mmapsync_write_begin(h, n, &to);
+  rc = writeBegin(h, n, &to);
   if (rc != MMAPSYNC_OK) return rc;
+  if (n >= WRITE_LARGE) writeTell(h, PAGE_WRITING);
   rc = handleHash(h, to, data, n, &hash);
   if (rc != MMAPSYNC_OK) {
     writeAbort(h);
     return rc;
   }
   return writeFinish(h, n, MMAPSYNC_KIND_RAW, hash, out);
+}
+
+int mmapsync_write(mmapsync *h, const void *data, size_t n, mmapsync_result *out) {
+  int rc;
+  handleBegin(h, "mmapsync_write");
+  rc = writeWhole(h, data, n, out);
+  handleEnd(h);
+  return rc;
 }

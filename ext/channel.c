@@ -16,9 +16,13 @@
 ** mmapsync_image_fits() tells so in a few instructions; only a new snapshot is decoded anew, and then
 ** Channel.iImage rises, which tells the virtual tables to match their columns again.
 **
+** mmapsync_pin() is one of those who pin: while its pins last, whatever this connection reads of the channel
+** is of one snapshot, over as many statements as it likes.  nKept counts them, because closing the connection
+** gives back those that are left.
+**
 ** A registry counts its users because SQLite ends functions and modules one by one, in no order that
-** it promises; virtual tables count too.  When the last is gone no cursor can be open, so no channel
-** is pinned.
+** it promises; virtual tables count too.  When the last is gone no cursor can be open, so no pins are left
+** but those of mmapsync_pin().
 */
 #include "ext.h"
 
@@ -59,8 +63,15 @@ sqlite3 *registryDb(Registry *p) { return p->db; }
 
 VtabTable **registryTables(Registry *p) { return &p->pTables; }
 
+const char *const channelPinNames[] = {[MMAPSYNC_PIN_AUTO] = "auto",
+                                       [MMAPSYNC_PIN_SLOT] = "slot",
+                                       [MMAPSYNC_PIN_LOCK] = "lock",
+                                       [MMAPSYNC_PIN_COUNTER] = "counter",
+                                       NULL};
+
 static void channelFree(Channel *p) {
-  assert(p->nPin == 0);
+  assert(p->nPin == p->nKept);
+  if (p->nPin > 0) mmapsync_release(p->h, &p->view);
   mmapsync_image_close(p->pImage);
   mmapsync_close(p->h);
   sqlite3_free(p);
@@ -132,6 +143,7 @@ static int channelOpen(Registry *p, const char *zPath, Channel **ppChannel, char
   memset(pNew, 0, sizeof(*pNew));
   pNew->pRegistry = p;
   mmapsync_options_init(&pNew->opt);
+  pNew->opt.stamp = 1; /* mmapsync_readers() tells for how long a snapshot is held */
   rc = mmapsync_open(zPath, &pNew->opt, &pNew->h);
   if (rc != MMAPSYNC_OK) {
     if (pNew->h == NULL) {

@@ -1,7 +1,7 @@
 /*
 ** ext.h - what the files of the SQLite extension share.
 **
-** Who may call what: entry -> functions, publish, status, vtab -> source, channel, value -> core's
+** Who may call what: entry -> functions, publish, status, vtab -> wait, source, channel, value -> core's
 ** mmapsync.h.  Only files of this folder include sqlite3ext.h, and nothing below it knows SQLite.
 **
 ** A Registry belongs to one database connection.  It holds a Channel for every channel the connection
@@ -32,7 +32,8 @@ struct Channel {
   Channel *pNext;
   mmapsync *h;            /* the core's handle */
   mmapsync_options opt;   /* what mmapsync_config() set */
-  int nPin;               /* cursors (and others) that hold `view` */
+  int nPin;               /* cursors, mmapsync_pin() and others that hold `view` */
+  int nKept;              /* how many of these are of mmapsync_pin() */
   mmapsync_view view;     /* the pinned snapshot; meaningful while nPin > 0 */
   mmapsync_image *pImage; /* its directory, or that of an earlier snapshot, or NULL */
   sqlite3_uint64 iImage;  /* rises with every image opened: a cheap "is it still the same?" */
@@ -54,11 +55,38 @@ int channelGet(Registry *p, const char *zPath, Channel **ppChannel, char **pzErr
 int channelPin(Channel *p, int wantImage, char **pzErr);
 void channelUnpin(Channel *p);
 
+/* The words for MMAPSYNC_PIN_..., with NULL behind the last. */
+extern const char *const channelPinNames[];
+
 /* The SQLITE_* code for a core code; the only place that maps them. */
 int channelRc(int rcCore);
 
 /* Sets *pzErr to the sentence of the channel's last failure and returns channelRc(rcCore). */
 int channelFail(Channel *p, int rcCore, char **pzErr);
+
+/* ---- wait.c: what may take long ----------------------------------------------------------------- */
+
+/* Calls of the core that may take long, while they last. */
+typedef struct Slow {
+  Channel *pChannel;
+  sqlite3_stmt *pTick;  /* does nothing, unless the connection was interrupted */
+  int bSet;             /* the channel's options are ours now */
+  int nBusy;            /* how often another writer was met */
+  int nTimeout;         /* the connection's busy timeout, in ms, if nBusy > 0; the rest likewise */
+  int nPause;           /* the next sleep, in ms */
+  sqlite3_int64 iStart; /* of the first try, in ns */
+} Slow;
+
+/* Gives the channel options with which sqlite3_interrupt() is noticed.  Balanced by slowEnd(), also if it
+** fails, with a sentence. */
+int slowStart(Slow *p, Channel *pChannel, const mmapsync_options *pOpt, char **pzErr);
+void slowEnd(Slow *p);
+
+/* For a write that failed with rcCore: SQLITE_OK if it should be tried again, after a sleep, because
+** another writer had the lock and the connection has patience left; otherwise why not, with a sentence. */
+int slowAgain(Slow *p, int rcCore, char **pzErr);
+
+int waitRegister(sqlite3 *db, Registry *p); /* mmapsync_wait() */
 
 /* ---- value.c: image values <-> SQLite values -------------------------------------------------- */
 
@@ -104,7 +132,7 @@ int vtabRegister(sqlite3 *db, Registry *p);
 int vtabKnows(Registry *p, const char *zSchema, const char *zName, const mmapsync_table *pTab,
               int *pbKnown);
 
-/* ---- status.c: mmapsync_status(path), mmapsync_tables(path), mmapsync_columns(path) ------------- */
+/* ---- status.c: mmapsync_status(path), _tables(path), _columns(path), _readers(path) ------------- */
 
 int statusRegister(sqlite3 *db, Registry *p);
 

@@ -5,6 +5,7 @@
 **     mmapsync_verify(path)                              'ok', or a sentence that says what is damaged
 **     mmapsync_read(path)                                the payload, as a blob; NULL as above
 **     mmapsync_attach(path)                              a virtual table for each table in the channel
+**     mmapsync_pin(path), mmapsync_unpin(path)           one snapshot over several statements
 **     mmapsync_config(path, name [, value])              a setting of this connection's channel
 **     mmapsync_info()                                    what this build is
 **
@@ -353,16 +354,115 @@ static void attachFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   }
 }
 
+/* ---- mmapsync_pin, mmapsync_unpin ------------------------------------------------------------------ */
+
+/*
+** mmapsync_pin(path).  It shares the snapshot that is pinned, if one is, and makes it stay: what this
+** connection reads of the channel is of that snapshot until as many calls of mmapsync_unpin() have been made,
+** and no statement has a cursor on it any more.  Gives its sequence.
+*/
+static void pinFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  int rc = functionChannel(pCtx, "mmapsync_pin", argv[0], &pChannel, &zErr);
+  (void)argc;
+  if (rc == SQLITE_OK) rc = channelPin(pChannel, 0, &zErr);
+  if (rc != SQLITE_OK) {
+    functionFail(pCtx, rc, zErr);
+    return;
+  }
+  pChannel->nKept++;
+  sqlite3_result_int64(pCtx, (sqlite3_int64)pChannel->view.sequence);
+}
+
+/*
+** mmapsync_unpin(path).  Gives the number of pins that are left.
+*/
+static void unpinFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
+  Channel *pChannel = NULL;
+  char *zErr = NULL;
+  int rc = functionChannel(pCtx, "mmapsync_unpin", argv[0], &pChannel, &zErr);
+  (void)argc;
+  if (rc == SQLITE_OK && pChannel->nKept == 0) {
+    zErr = sqlite3_mprintf("\"%s\": this connection has not pinned it", mmapsync_path(pChannel->h));
+    rc = zErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+  }
+  if (rc != SQLITE_OK) {
+    functionFail(pCtx, rc, zErr);
+    return;
+  }
+  pChannel->nKept--;
+  channelUnpin(pChannel);
+  sqlite3_result_int(pCtx, pChannel->nKept);
+}
+
 /* ---- mmapsync_config ---------------------------------------------------------------------------- */
 
-static const char *const azVerify[] = {"never", "attach", "snapshot"}; /* MMAPSYNC_VERIFY_... */
+enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN };
+static const char *const azSetting[] = {"grace_ms", "durable",           "verify",
+                                        "pins",     "on_foreign_reader", NULL};
+
+static const char *const azVerify[] = {"never", "attach", "snapshot",
+                                       NULL};                   /* MMAPSYNC_VERIFY_... */
+static const char *const azForeign[] = {"reset", "busy", NULL}; /* MMAPSYNC_FOREIGN_... */
+
+/*
+** The place of a word in a list, or -1.
+*/
+static int configFind(const char *const *az, const char *z) {
+  int i;
+  for (i = 0; az[i] != NULL; i++) {
+    if (strcmp(az[i], z) == 0) return i;
+  }
+  return -1;
+}
+
+/*
+** Adds the words of a list, each in zQuote: a, b or c.
+*/
+static void configList(sqlite3_str *pStr, const char *const *az, const char *zQuote) {
+  int i;
+  for (i = 0; az[i] != NULL; i++) {
+    if (i > 0) sqlite3_str_appendall(pStr, az[i + 1] == NULL ? " or " : ", ");
+    sqlite3_str_appendf(pStr, "%s%s%s", zQuote, az[i], zQuote);
+  }
+}
+
+/*
+** Reads a value that is one of some words.
+*/
+static int configWord(const char *zName, const char *const *az, sqlite3_value *pVal, int *pOut,
+                      char **pzErr) {
+  sqlite3_str *pStr;
+  char *zFound;
+  if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
+    const char *z = (const char *)sqlite3_value_text(pVal);
+    int i;
+    if (z == NULL) return SQLITE_NOMEM;
+    i = configFind(az, z);
+    if (i >= 0) {
+      *pOut = i;
+      return SQLITE_OK;
+    }
+  }
+  zFound = functionFound(pVal);
+  pStr = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(pStr, "%s: expected ", zName);
+  configList(pStr, az, "\"");
+  sqlite3_str_appendf(pStr, ", found %s", zFound == NULL ? "" : zFound);
+  sqlite3_free(zFound);
+  *pzErr = sqlite3_str_finish(pStr);
+  return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+}
 
 /*
 ** Reads a value into a setting.
 */
-static int configSet(const char *zName, sqlite3_value *pVal, mmapsync_options *pOpt, char **pzErr) {
-  if (strcmp(zName, "grace_ms") == 0) return functionGrace(zName, pVal, &pOpt->grace_ms, pzErr);
-  if (strcmp(zName, "durable") == 0) {
+static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char **pzErr) {
+  const char *zName = azSetting[eSet];
+  switch (eSet) {
+  case SET_GRACE: return functionGrace(zName, pVal, &pOpt->grace_ms, pzErr);
+  case SET_DURABLE:
     if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
       sqlite3_int64 v = sqlite3_value_int64(pVal);
       if (v == 0 || v == 1) {
@@ -372,21 +472,45 @@ static int configSet(const char *zName, sqlite3_value *pVal, mmapsync_options *p
     }
     *pzErr = sqlite3_mprintf("durable: expected 0 or 1, found %z", functionFound(pVal));
     return SQLITE_ERROR;
+  case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
+  case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
+  default:
+    assert(eSet == SET_FOREIGN);
+    return configWord(zName, azForeign, pVal, &pOpt->foreign, pzErr);
   }
-  assert(strcmp(zName, "verify") == 0);
-  if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
-    const char *z = (const char *)sqlite3_value_text(pVal);
-    int i = 0;
-    if (z == NULL) return SQLITE_NOMEM;
-    while (i < 3 && strcmp(z, azVerify[i]) != 0) i++;
-    if (i < 3) {
-      pOpt->verify = i;
-      return SQLITE_OK;
-    }
+}
+
+/*
+** By which kind of pin this connection reads now, which only a read can tell; before the first publish, what
+** was set.
+*/
+static int configPins(Channel *pChannel, int *pePin, char **pzErr) {
+  uint64_t sequence;
+  int rc = mmapsync_sequence(pChannel->h, &sequence);
+  *pePin = rc == MMAPSYNC_OK ? mmapsync_pin_kind(pChannel->h) : pChannel->opt.pins;
+  return rc == MMAPSYNC_OK || rc == MMAPSYNC_EMPTY ? SQLITE_OK : channelFail(pChannel, rc, pzErr);
+}
+
+/*
+** Makes a setting the function's result.
+*/
+static int configResult(sqlite3_context *pCtx, Channel *pChannel, int eSet, int bAsked,
+                        char **pzErr) {
+  const mmapsync_options *pOpt = &pChannel->opt;
+  const char *zWord = NULL;
+  int rc = SQLITE_OK, ePin = pOpt->pins;
+  switch (eSet) {
+  case SET_GRACE: sqlite3_result_int64(pCtx, pOpt->grace_ms); break;
+  case SET_DURABLE: sqlite3_result_int(pCtx, pOpt->durable); break;
+  case SET_VERIFY: zWord = azVerify[pOpt->verify]; break;
+  case SET_PINS:
+    if (bAsked) rc = configPins(pChannel, &ePin, pzErr);
+    zWord = channelPinNames[ePin];
+    break;
+  default: zWord = azForeign[pOpt->foreign]; break;
   }
-  *pzErr = sqlite3_mprintf("verify: expected \"never\", \"attach\" or \"snapshot\", found %z",
-                           functionFound(pVal));
-  return SQLITE_ERROR;
+  if (zWord != NULL) sqlite3_result_text(pCtx, zWord, -1, SQLITE_STATIC);
+  return rc;
 }
 
 /*
@@ -397,18 +521,22 @@ static void configFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   Channel *pChannel = NULL;
   char *zName = NULL;
   char *zErr = NULL;
+  int eSet = -1;
   int rc = functionChannel(pCtx, zFunc, argv[0], &pChannel, &zErr);
   if (rc == SQLITE_OK) rc = functionText(zFunc, "the name of a setting", argv[1], &zName, &zErr);
-  if (rc == SQLITE_OK && strcmp(zName, "grace_ms") != 0 && strcmp(zName, "durable") != 0 &&
-      strcmp(zName, "verify") != 0) {
+  if (rc == SQLITE_OK) eSet = configFind(azSetting, zName);
+  if (rc == SQLITE_OK && eSet < 0) {
     char zClip[CLIP_MOST + 4];
-    zErr = sqlite3_mprintf("unknown setting \"%s\": expected grace_ms, durable or verify",
-                           valueClip(zClip, zName, CLIP_MOST));
-    rc = SQLITE_ERROR;
+    sqlite3_str *pStr = sqlite3_str_new(NULL);
+    sqlite3_str_appendf(pStr, "unknown setting \"%s\": expected ",
+                        valueClip(zClip, zName, CLIP_MOST));
+    configList(pStr, azSetting, "");
+    zErr = sqlite3_str_finish(pStr);
+    rc = zErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }
   if (rc == SQLITE_OK && argc == 3) {
     mmapsync_options opt = pChannel->opt;
-    rc = configSet(zName, argv[2], &opt, &zErr);
+    rc = configSet(eSet, argv[2], &opt, &zErr);
     if (rc == SQLITE_OK) {
       int rcCore = mmapsync_configure(pChannel->h, &opt);
       if (rcCore == MMAPSYNC_OK) {
@@ -418,15 +546,8 @@ static void configFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
       }
     }
   }
-  if (rc != SQLITE_OK) {
-    functionFail(pCtx, rc, zErr);
-  } else if (zName[0] == 'g') {
-    sqlite3_result_int64(pCtx, pChannel->opt.grace_ms);
-  } else if (zName[0] == 'd') {
-    sqlite3_result_int(pCtx, pChannel->opt.durable);
-  } else {
-    sqlite3_result_text(pCtx, azVerify[pChannel->opt.verify], -1, SQLITE_STATIC);
-  }
+  if (rc == SQLITE_OK) rc = configResult(pCtx, pChannel, eSet, argc == 2, &zErr);
+  if (rc != SQLITE_OK) functionFail(pCtx, rc, zErr);
   sqlite3_free(zName);
 }
 
@@ -453,8 +574,11 @@ static void infoFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   functionJson(pStr, MMAPSYNC_VERSION);
   sqlite3_str_appendall(pStr, ",\"build\":");
   functionJson(pStr, INFO_COMPILER);
-  sqlite3_str_appendf(pStr, ",\"format\":%d,\"features\":[\"tables\",\"raw\",\"counters\",\"%s\"]}",
-                      MMAPSYNC_FORMAT, INFO_LINK);
+  sqlite3_str_appendf(
+      pStr,
+      ",\"format\":%d,\"features\":[\"tables\",\"raw\",\"slots\",\"locks\",\"counters\","
+      "\"wait\",\"%s\"]}",
+      MMAPSYNC_FORMAT, INFO_LINK);
   z = sqlite3_str_finish(pStr);
   if (z == NULL) {
     sqlite3_result_error_nomem(pCtx);
@@ -475,6 +599,8 @@ int functionsRegister(sqlite3 *db, Registry *p) {
       {"mmapsync_verify", 1, SQLITE_DIRECTONLY, verifyFunc},
       {"mmapsync_read", 1, SQLITE_DIRECTONLY, readFunc},
       {"mmapsync_attach", 1, SQLITE_DIRECTONLY, attachFunc},
+      {"mmapsync_pin", 1, SQLITE_DIRECTONLY, pinFunc},
+      {"mmapsync_unpin", 1, SQLITE_DIRECTONLY, unpinFunc},
       {"mmapsync_config", 2, SQLITE_DIRECTONLY, configFunc},
       {"mmapsync_config", 3, SQLITE_DIRECTONLY, configFunc},
       {"mmapsync_info", 0, SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, infoFunc},

@@ -8,7 +8,8 @@
 **
 **   1. Read all specifications and prepare one SELECT for each source.  Whatever is wrong with them ends
 **      here, before a file of the channel is touched or anybody is waited for.
-**   2. Begin the write: take the writer's lock, wait for readers of the older snapshot.
+**   2. Begin the write: take the writer's lock, for which another writer is waited for as long as the
+**      connection's busy timeout says, and wait for readers of the older snapshot.
 **   3. Step the SELECTs, one after the other, within one read transaction, and hand over their rows.
 **   4. Commit, which switches readers to the new snapshot.
 **
@@ -24,9 +25,8 @@
 ** connection refuses to run its RELEASE, and the transaction would stay open.)  Inside BEGIN the state is
 ** that of the transaction.
 **
-** INTERRUPT.  sqlite3_interrupt() stops the SELECTs by itself.  For the core's own slow work, waiting and
-** sorting, options.progress runs a statement that does nothing: it fails once the connection is
-** interrupted, on every version of SQLite.
+** INTERRUPT.  sqlite3_interrupt() stops the SELECTs by itself, and the core's own slow work, waiting and
+** sorting, as wait.c says.
 **
 ** The result is written as JSON by hand, not with json_object(): after the commit nothing should fail, and
 ** an interrupted connection would refuse to run that as well.
@@ -41,51 +41,6 @@
 
 /* ---- what every write has ------------------------------------------------------------------------ */
 
-/* A write to a channel: its options while it lasts. */
-typedef struct Write {
-  Channel *pChannel;
-  sqlite3_stmt *pTick; /* does nothing, unless the connection was interrupted */
-  int bSet;            /* the channel's options are ours now */
-} Write;
-
-static int writeTick(void *pArg) {
-  Write *p = pArg;
-  int rc = sqlite3_step(p->pTick);
-  (void)sqlite3_reset(p->pTick);
-  return rc == SQLITE_INTERRUPT;
-}
-
-/*
-** Prepares a channel for a write that can be interrupted.  Balanced by writeEnd(), also if it fails.
-*/
-static int writeStart(Write *p, sqlite3 *db, Channel *pChannel, const mmapsync_options *pOpt,
-                      char **pzErr) {
-  mmapsync_options opt = *pOpt;
-  int rc;
-  memset(p, 0, sizeof(*p));
-  p->pChannel = pChannel;
-  rc = sqlite3_prepare_v2(db, "SELECT 1", -1, &p->pTick, NULL);
-  if (rc != SQLITE_OK) {
-    *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(db));
-    return rc;
-  }
-  opt.progress = writeTick;
-  opt.progress_arg = p;
-  rc = mmapsync_configure(pChannel->h, &opt);
-  if (rc != MMAPSYNC_OK) return channelFail(pChannel, rc, pzErr);
-  p->bSet = 1;
-  return SQLITE_OK;
-}
-
-static void writeEnd(Write *p) {
-  if (p->bSet) {
-    int rc = mmapsync_configure(p->pChannel->h, &p->pChannel->opt);
-    assert(rc == MMAPSYNC_OK); /* no write is open any more */
-    (void)rc;
-  }
-  sqlite3_finalize(p->pTick);
-}
-
 /*
 ** True, with a sentence, if what is published could still be rolled back.
 */
@@ -96,15 +51,16 @@ static int writeRefused(sqlite3 *db, char **pzErr) {
 }
 
 /*
-** A write overwrites the data file that is not active.  If this connection has pinned a snapshot there, it
-** would wait for itself the whole grace time and then change rows that its own statements still read; so
-** that is refused, with a sentence.  One publish while a statement reads the newest snapshot is none of
-** this: it writes the other file.
+** A write needs the data file that is not active.  If this connection has pinned a snapshot there by counter,
+** the write would wait for itself the whole grace time and then change rows that its own statements still
+** read; so that is refused, with a sentence.  One publish while a statement reads the newest snapshot is none
+** of this: it writes the other file.  Nor are pins of the other kinds: the core leaves the file to them and
+** writes a new one, at once.
 */
 static int writeReads(Channel *pChannel, char **pzErr) {
   uint64_t version;
-  if (pChannel->nPin == 0 || mmapsync_version(pChannel->h, &version) != MMAPSYNC_OK)
-    return SQLITE_OK;
+  if (pChannel->nPin == 0 || pChannel->view.pin != MMAPSYNC_PIN_COUNTER) return SQLITE_OK;
+  if (mmapsync_version(pChannel->h, &version) != MMAPSYNC_OK) return SQLITE_OK;
   if ((pChannel->view.version & 1) == (version & 1)) return SQLITE_OK;
   *pzErr = sqlite3_mprintf("\"%s\": this connection still reads the older snapshot: finish its "
                            "statements first",
@@ -121,9 +77,31 @@ static void resultDone(sqlite3_str *pStr, const mmapsync_result *pDone) {
                       (sqlite3_int64)pDone->size);
 }
 
-static void resultWait(sqlite3_str *pStr, const mmapsync_result *pDone) {
-  sqlite3_str_appendf(pStr, ",\"waited_ms\":%u,\"reset\":%s,\"replaced\":false", pDone->waited_ms,
-                      pDone->reset ? "true" : "false");
+/*
+** Who held at the end of the grace time: as much of it as is known.
+*/
+static void resultHeld(sqlite3_str *pStr, const mmapsync_reader *p) {
+  sqlite3_str_appendf(pStr, "{\"kind\":\"%s\"", channelPinNames[p->kind]);
+  if (p->kind == MMAPSYNC_PIN_SLOT) {
+    sqlite3_str_appendf(pStr, ",\"slot\":%u,\"pid\":%u,\"program\":", p->slot, p->pid);
+    functionJson(pStr, p->program);
+  } else if (p->kind == MMAPSYNC_PIN_COUNTER) {
+    sqlite3_str_appendf(pStr, ",\"count\":%u", p->pins[0] + p->pins[1]);
+  }
+  sqlite3_str_appendchar(pStr, 1, '}');
+}
+
+static void resultWait(sqlite3_str *pStr, const mmapsync *h, const mmapsync_result *pDone) {
+  size_t i, n;
+  const mmapsync_reader *aHeld = mmapsync_held(h, &n);
+  sqlite3_str_appendf(pStr, ",\"waited_ms\":%u,\"reset\":%s,\"replaced\":%s,\"held\":[",
+                      pDone->waited_ms, pDone->reset ? "true" : "false",
+                      pDone->replaced ? "true" : "false");
+  for (i = 0; i < n; i++) {
+    if (i > 0) sqlite3_str_appendchar(pStr, 1, ',');
+    resultHeld(pStr, &aHeld[i]);
+  }
+  sqlite3_str_appendchar(pStr, 1, ']');
 }
 
 static void resultJson(sqlite3_context *pCtx, sqlite3_str *pStr) {
@@ -304,14 +282,15 @@ static int publishSources(Publish *p, char **pzErr) {
 */
 static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
   int i, rcCore;
-  Write write;
+  Slow slow;
   int rc = publishSources(p, pzErr);
   if (rc != SQLITE_OK) return rc;
-  rc = writeStart(&write, p->db, p->pChannel, &p->pChannel->opt, pzErr);
+  rc = slowStart(&slow, p->pChannel, &p->pChannel->opt, pzErr);
   if (rc == SQLITE_OK) rc = writeReads(p->pChannel, pzErr);
-  if (rc == SQLITE_OK) {
+  while (rc == SQLITE_OK) {
     rcCore = mmapsync_build_begin(p->pChannel->h, &p->pBuilder);
-    if (rcCore != MMAPSYNC_OK) rc = channelFail(p->pChannel, rcCore, pzErr);
+    if (rcCore == MMAPSYNC_OK) break;
+    rc = slowAgain(&slow, rcCore, pzErr);
   }
   if (rc == SQLITE_OK) {
     rc = publishGuard(p, pzErr);
@@ -325,7 +304,7 @@ static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
     }
     p->pBuilder = NULL;
   }
-  writeEnd(&write);
+  slowEnd(&slow);
   return rc;
 }
 
@@ -339,7 +318,7 @@ static void publishResult(sqlite3_context *pCtx, const Publish *p, const mmapsyn
   resultDone(pStr, pDone);
   sqlite3_str_appendf(pStr, ",\"rows\":%lld,\"tables\":%u", (sqlite3_int64)pDone->rows,
                       pDone->tables);
-  resultWait(pStr, pDone);
+  resultWait(pStr, p->pChannel->h, pDone);
   sqlite3_str_appendall(pStr, ",\"skipped\":[");
   for (i = 0; i < p->nItem; i++) {
     for (j = 0; j < p->aItem[i].pSource->nSkipped; j++) {
@@ -431,19 +410,20 @@ static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
     if (argc == 3) rc = functionGrace(zFunc, argv[2], &opt.grace_ms, &zErr);
   }
   if (rc == SQLITE_OK) {
-    Write write;
-    rc = writeStart(&write, db, pChannel, &opt, &zErr);
+    Slow slow;
+    rc = slowStart(&slow, pChannel, &opt, &zErr);
     if (rc == SQLITE_OK) rc = writeReads(pChannel, &zErr);
-    if (rc == SQLITE_OK) {
+    while (rc == SQLITE_OK) {
       int rcCore = mmapsync_write(pChannel->h, pBytes, n, &done);
-      if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);
+      if (rcCore == MMAPSYNC_OK) break;
+      rc = slowAgain(&slow, rcCore, &zErr);
     }
-    writeEnd(&write);
+    slowEnd(&slow);
   }
   if (rc == SQLITE_OK) {
     sqlite3_str *pStr = sqlite3_str_new(db);
     resultDone(pStr, &done);
-    resultWait(pStr, &done);
+    resultWait(pStr, pChannel->h, &done);
     resultJson(pCtx, pStr);
   } else {
     functionFail(pCtx, rc, zErr);

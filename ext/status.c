@@ -1,13 +1,14 @@
 /*
-** status.c - mmapsync_status(path), mmapsync_tables(path), mmapsync_columns(path).
+** status.c - mmapsync_status(path), mmapsync_tables(path), mmapsync_columns(path), mmapsync_readers(path).
 **
-** Three table-valued functions that tell what is in a channel.  One implementation serves them all: a
-** StatusKind says which columns a function has, how many rows it gives, and how to make one value.
-** To SQLite each is an eponymous virtual table whose last column, hidden, is the path.
+** Four table-valued functions that tell what is in a channel, and who reads it.  One implementation serves
+** them all: a StatusKind says which columns a function has, how many rows it gives, and how to make one
+** value.  To SQLite each is an eponymous virtual table whose last column, hidden, is the path.
 **
-** A cursor pins each channel it is asked about and keeps the pins until it is closed, so that all rows
-** of a statement speak of one snapshot, that of the tables it may be joined with.  The counters of
-** readers are taken before the pin: the question itself is not among the readers.
+** A cursor pins each channel whose snapshot it is asked about, and keeps the pins until it is closed, so that
+** all rows of a statement speak of one snapshot, that of the tables it may be joined with.  Readers are looked
+** at once for each channel, before the pin: the question itself is not among those who hold a snapshot.
+** Other cursors of this connection on the channel are, those of the same statement too.
 **
 ** A rowid is the number of the path, as it was written, and the number of the row: with an OR, SQLite tells
 ** by the rowids which rows it has given already, and they may be of several channels.
@@ -24,13 +25,22 @@
 /* Of a rowid; no image has so many columns, which take more than a byte each. */
 #define STATUS_ROW_BITS 40
 
+/* What a function looks at. */
+#define LOOK_READERS    1
+#define LOOK_SNAPSHOT   2
+#define LOOK_IMAGE      4 /* with the snapshot: table images only */
+
+/* Readers for which there is room at first, and how often it is made to fit. */
+#define READERS_ROOM    16
+#define READERS_TRIES   4
+
 typedef struct StatusCursor StatusCursor;
 
 typedef struct StatusKind {
   const char *zName;  /* of the function */
   const char *zTable; /* its declaration */
   int iPath;          /* the hidden column, the last */
-  int wantImage;      /* it looks into table images */
+  int mLook;          /* LOOK_... */
   /* Goes to the next row, the first after xFilter; sets pCur->bEof behind the last. */
   void (*xRow)(StatusCursor *pCur);
   void (*xValue)(StatusCursor *pCur, sqlite3_context *pCtx, int iCol);
@@ -56,18 +66,21 @@ typedef struct StatusTable {
   StatusModule *pModule;
 } StatusTable;
 
-/* A channel that a cursor has pinned. */
+/* A channel that a cursor was asked about. */
 typedef struct StatusPin StatusPin;
 struct StatusPin {
   StatusPin *pNext;
   Channel *pChannel;
-  uint32_t aReader[2]; /* the counters just before */
+  int bPinned;
+  mmapsync_reader *aReader; /* all readers, as they were just before; owned */
+  int nReader;
+  int bReader; /* they could be looked at */
 };
 
 struct StatusCursor {
   sqlite3_vtab_cursor base;
   StatusPin *pPins; /* all there are; owned */
-  StatusPin *pPin;  /* the channel asked about now, or NULL: nothing was published */
+  StatusPin *pPin;  /* of the channel asked about now, or NULL: nothing was published */
   const StatusPath *pPath;
   int bEof;
   sqlite3_int64 iRow; /* counts from 1 */
@@ -100,6 +113,19 @@ static void resultAge(sqlite3_context *pCtx, uint64_t ns) {
   sqlite3_result_int64(pCtx, age < 0 ? 0 : age); /* the clock may have been set back */
 }
 
+/*
+** All pins of the living on a data file.  Of locks it is only known that there are some, which is told as 1.
+*/
+static void resultPins(sqlite3_context *pCtx, const StatusPin *pPin, int iFile) {
+  sqlite3_int64 n = 0;
+  int i;
+  if (!pPin->bReader) return; /* NULL */
+  for (i = 0; i < pPin->nReader; i++) {
+    if (pPin->aReader[i].alive) n += pPin->aReader[i].pins[iFile];
+  }
+  sqlite3_result_int64(pCtx, n);
+}
+
 static void statusValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
   const mmapsync_view *pView = &pCur->pPin->pChannel->view;
   switch (iCol) {
@@ -119,7 +145,7 @@ static void statusValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
     break;
   default:
     assert(iCol == 9 || iCol == 10);
-    sqlite3_result_int64(pCtx, pCur->pPin->aReader[iCol - 9]);
+    resultPins(pCtx, pCur->pPin, iCol - 9);
     break;
   }
 }
@@ -131,7 +157,7 @@ static const StatusKind statusKind = {
     "kind TEXT, published_at TEXT, age_ms INTEGER, writer INTEGER, readers_0 INTEGER, "
     "readers_1 INTEGER, path TEXT HIDDEN)",
     11,
-    0,
+    LOOK_READERS | LOOK_SNAPSHOT,
     statusRow,
     statusValue,
 };
@@ -221,7 +247,7 @@ static const StatusKind tablesKind = {
     "TEXT, "
     "source TEXT, path TEXT HIDDEN)",
     7,
-    1,
+    LOOK_SNAPSHOT | LOOK_IMAGE,
     tablesRow,
     tablesValue,
 };
@@ -286,9 +312,47 @@ static const StatusKind columnsKind = {
     "CREATE TABLE x(table_name TEXT, cid INTEGER, name TEXT, type TEXT, collation TEXT, "
     "encoding TEXT, nulls INTEGER, bytes INTEGER, key INTEGER, hidden INTEGER, path TEXT HIDDEN)",
     10,
-    1,
+    LOOK_SNAPSHOT | LOOK_IMAGE,
     columnsRow,
     columnsValue,
+};
+
+/* ---- mmapsync_readers --------------------------------------------------------------------------- */
+
+static void readersRow(StatusCursor *pCur) { pCur->bEof = pCur->iRow > pCur->pPin->nReader; }
+
+static void readersValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
+  const mmapsync_reader *p = &pCur->pPin->aReader[pCur->iRow - 1];
+  switch (iCol) {
+  case 0: sqlite3_result_text(pCtx, channelPinNames[p->kind], -1, SQLITE_STATIC); break;
+  case 1:
+    if (p->kind == MMAPSYNC_PIN_SLOT) sqlite3_result_int64(pCtx, p->slot);
+    break;
+  case 2:
+    if (p->pid != 0) sqlite3_result_int64(pCtx, p->pid);
+    break;
+  case 3:
+    if (p->program[0] != '\0') sqlite3_result_text(pCtx, p->program, -1, SQLITE_TRANSIENT);
+    break;
+  case 4: sqlite3_result_int(pCtx, p->alive); break;
+  case 5:
+  case 6: sqlite3_result_int64(pCtx, p->pins[iCol - 5]); break;
+  case 7: resultAge(pCtx, p->pinned_ns); break;
+  default:
+    assert(iCol == 8);
+    resultTime(pCtx, p->attached_ns);
+    break;
+  }
+}
+
+static const StatusKind readersKind = {
+    "mmapsync_readers",
+    "CREATE TABLE x(kind TEXT, slot INTEGER, pid INTEGER, program TEXT, alive INTEGER, "
+    "pins_0 INTEGER, pins_1 INTEGER, held_ms INTEGER, attached_at TEXT, path TEXT HIDDEN)",
+    9,
+    LOOK_READERS,
+    readersRow,
+    readersValue,
 };
 
 /* ---- the module --------------------------------------------------------------------------------- */
@@ -336,7 +400,7 @@ static int statusBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
     pInfo->aConstraintUsage[i].omit = 1; /* the column gives back the very text */
     pInfo->idxNum = 1;
     pInfo->estimatedCost = 100;
-    pInfo->estimatedRows = pKind->wantImage ? 25 : 1;
+    pInfo->estimatedRows = pKind->mLook == (LOOK_READERS | LOOK_SNAPSHOT) ? 1 : 25;
     return SQLITE_OK;
   }
   if (unusable) return SQLITE_CONSTRAINT;
@@ -356,23 +420,70 @@ static int statusOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
   return SQLITE_OK;
 }
 
+static void pinFree(StatusPin *p) {
+  if (p->bPinned) channelUnpin(p->pChannel);
+  sqlite3_free(p->aReader);
+  sqlite3_free(p);
+}
+
 static int statusClose(sqlite3_vtab_cursor *pCursor) {
   StatusCursor *pCur = (StatusCursor *)pCursor;
   while (pCur->pPins != NULL) {
     StatusPin *pPin = pCur->pPins;
     pCur->pPins = pPin->pNext;
-    channelUnpin(pPin->pChannel);
-    sqlite3_free(pPin);
+    pinFree(pPin);
   }
   sqlite3_free(pCur);
   return SQLITE_OK;
 }
 
 /*
-** Makes pPin the cursor's pin of a channel; it stays NULL if nothing was published there.
+** Looks at the readers of a channel.  They come and go meanwhile; some of those that come may be missed.
 */
-static int cursorPin(StatusCursor *pCur, Channel *pChannel, int wantImage, char **pzErr) {
+static int pinReaders(StatusPin *p, int *prcCore) {
+  size_t nRoom = READERS_ROOM, n = 0;
+  int i;
+  for (i = 0; i < READERS_TRIES; i++) {
+    mmapsync_reader *aNew = sqlite3_realloc64(p->aReader, sizeof(*aNew) * nRoom);
+    if (aNew == NULL) return SQLITE_NOMEM;
+    p->aReader = aNew;
+    *prcCore = mmapsync_readers(p->pChannel->h, p->aReader, nRoom, &n);
+    if (*prcCore != MMAPSYNC_OK) return SQLITE_OK;
+    p->nReader = (int)(n < nRoom ? n : nRoom);
+    if (n <= nRoom) break;
+    nRoom = n + READERS_ROOM;
+  }
+  p->bReader = 1;
+  return SQLITE_OK;
+}
+
+/*
+** Looks at what a function wants of a channel.  *pbEmpty: nothing was published there.
+*/
+static int pinLook(StatusPin *p, int mLook, int *pbEmpty, char **pzErr) {
+  uint64_t version;
+  int rcCore = mmapsync_version(p->pChannel->h, &version);
+  int rc = SQLITE_OK;
+  if (rcCore == MMAPSYNC_OK && (mLook & LOOK_READERS) != 0) {
+    rc = pinReaders(p, &rcCore);
+    /* Who may read the snapshot, but not who reads it, is told the rest. */
+    if (rcCore == MMAPSYNC_PERM && (mLook & LOOK_SNAPSHOT) != 0) rcCore = MMAPSYNC_OK;
+  }
+  *pbEmpty = rcCore == MMAPSYNC_EMPTY;
+  if (rc != SQLITE_OK || *pbEmpty) return rc;
+  if (rcCore != MMAPSYNC_OK) return channelFail(p->pChannel, rcCore, pzErr);
+  if ((mLook & LOOK_SNAPSHOT) == 0) return SQLITE_OK;
+  rc = channelPin(p->pChannel, (mLook & LOOK_IMAGE) != 0, pzErr);
+  p->bPinned = rc == SQLITE_OK;
+  return rc;
+}
+
+/*
+** Makes pPin what the cursor knows of a channel; it stays NULL if nothing was published there.
+*/
+static int cursorPin(StatusCursor *pCur, Channel *pChannel, int mLook, char **pzErr) {
   StatusPin *pPin;
+  int bEmpty = 0;
   int rc;
   pCur->pPin = NULL;
   for (pPin = pCur->pPins; pPin != NULL; pPin = pPin->pNext) {
@@ -383,18 +494,13 @@ static int cursorPin(StatusCursor *pCur, Channel *pChannel, int wantImage, char 
   }
   pPin = sqlite3_malloc64(sizeof(*pPin));
   if (pPin == NULL) return SQLITE_NOMEM;
-  rc = mmapsync_counters(pChannel->h, pPin->aReader);
-  if (rc == MMAPSYNC_EMPTY) {
-    sqlite3_free(pPin);
-    return SQLITE_OK;
-  }
-  rc =
-      rc == MMAPSYNC_OK ? channelPin(pChannel, wantImage, pzErr) : channelFail(pChannel, rc, pzErr);
-  if (rc != SQLITE_OK) {
-    sqlite3_free(pPin);
+  memset(pPin, 0, sizeof(*pPin));
+  pPin->pChannel = pChannel;
+  rc = pinLook(pPin, mLook, &bEmpty, pzErr);
+  if (rc != SQLITE_OK || bEmpty) {
+    pinFree(pPin);
     return rc;
   }
-  pPin->pChannel = pChannel;
   pPin->pNext = pCur->pPins;
   pCur->pPins = pPin;
   pCur->pPin = pPin;
@@ -450,7 +556,7 @@ static int statusFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *id
     } else {
       sqlite3_free(zPath);
     }
-    if (rc == SQLITE_OK) rc = cursorPin(pCur, pChannel, pModule->pKind->wantImage, &zErr);
+    if (rc == SQLITE_OK) rc = cursorPin(pCur, pChannel, pModule->pKind->mLook, &zErr);
   }
   if (rc == SQLITE_OK && pCur->pPin != NULL) {
     pCur->iRow = 1;
@@ -502,7 +608,7 @@ static void statusModuleFree(void *pArg) {
 }
 
 int statusRegister(sqlite3 *db, Registry *p) {
-  static const StatusKind *const apKind[] = {&statusKind, &tablesKind, &columnsKind};
+  static const StatusKind *const apKind[] = {&statusKind, &tablesKind, &columnsKind, &readersKind};
   /* No xCreate: these exist without being created, and only so. */
   static const sqlite3_module module = {
       .xConnect = statusConnect,

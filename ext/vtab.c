@@ -15,8 +15,8 @@
 **
 ** What a trigger reads is not part of that.  (Only TEMP triggers may read these tables.)  Its program opens
 ** its own cursors each time it fires and closes them when it is done, so two firings of one statement may
-** see two snapshots, unless the statement itself, or another of the connection, has a cursor on the channel.
-** Nothing tells the module that the statement around goes on.
+** see two snapshots, unless the statement itself, or another of the connection, has a cursor on the channel,
+** or mmapsync_pin() holds one.  Nothing tells the module that the statement around goes on.
 **
 ** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone is an error for statements that use it, and for
 ** no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.

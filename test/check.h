@@ -127,6 +127,11 @@ static inline const char *fileName(const char *ending) {
   return names[turn];
 }
 
+/* The endings of all names that files of a channel may have. */
+static const char *const checkEndings[] = {"_state",   "_data_0",     "_data_1",    "_writer",
+                                           "_readers", "_data_0_new", "_data_1_new"};
+#define CHECK_ENDINGS (sizeof(checkEndings) / sizeof(checkEndings[0]))
+
 /* Removes whatever stands at that name. */
 static inline void fileRemove(const char *ending) {
   const char *name = fileName(ending);
@@ -134,9 +139,8 @@ static inline void fileRemove(const char *ending) {
 }
 
 static inline void channelRemove(void) {
-  fileRemove("_state");
-  fileRemove("_data_0");
-  fileRemove("_data_1");
+  size_t i;
+  for (i = 0; i < CHECK_ENDINGS; i++) fileRemove(checkEndings[i]);
 }
 
 /* Makes a file of exactly these bytes, as another program would. */
@@ -172,7 +176,16 @@ static inline unsigned fileMode(const char *ending) {
   return lstat(fileName(ending), &st) == 0 ? (unsigned)(st.st_mode & 07777) : 0;
 }
 
-/* A handle of the scratch channel; with a grace time, for a case that waits one out. */
+/* How many files the channel has. */
+static inline int fileCount(void) {
+  size_t i;
+  int n = 0;
+  for (i = 0; i < CHECK_ENDINGS; i++) n += fileSize(checkEndings[i]) != -1;
+  return n;
+}
+
+/* A handle of the scratch channel; with a grace time, for a case that waits one out; one that pins its
+** views in this way. */
 static inline mmapsync *channelOpen(void) {
   mmapsync *h;
   OK(h, mmapsync_open(checkPath, NULL, &h));
@@ -183,6 +196,14 @@ static inline mmapsync *channelOpenGrace(uint32_t grace_ms) {
   mmapsync *h;
   mmapsync_options_init(&opt);
   opt.grace_ms = grace_ms;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  return h;
+}
+static inline mmapsync *channelOpenPins(int pins) {
+  mmapsync_options opt;
+  mmapsync *h;
+  mmapsync_options_init(&opt);
+  opt.pins = pins;
   OK(h, mmapsync_open(checkPath, &opt, &h));
   return h;
 }
@@ -199,7 +220,7 @@ static inline mmapsync *channelOpenGrace(uint32_t grace_ms) {
     mmapsync_release((h), &view_);                                                                 \
   } while (0)
 
-/* Checks how many reads of each data file are going on. */
+/* Checks the counters of the state file: how many reads of each data file are counted in. */
 #define COUNTS(h, of0, of1)                                                                        \
   do {                                                                                             \
     uint32_t readers_[2];                                                                          \
@@ -209,6 +230,33 @@ static inline mmapsync *channelOpenGrace(uint32_t grace_ms) {
                 readers_[1]);                                                                      \
     }                                                                                              \
   } while (0)
+
+/* Checks how many readers pin each data file, of all kinds and dead ones too: a handle with a slot is one,
+** however many views it holds; all that lock a file are one; of counters each read is one. */
+#define PINS(h, of0, of1) checkPins(__LINE__, (h), (of0), (of1))
+
+/* All readers of the channel, into out[CHECK_READERS]; how many. */
+#define CHECK_READERS 256
+static inline size_t checkReaders(int line, mmapsync *h, mmapsync_reader *out) {
+  size_t count;
+  int rc = mmapsync_readers(h, out, CHECK_READERS, &count);
+  if (rc != MMAPSYNC_OK) checkFail(line, "readers: code %d, %s", rc, mmapsync_errmsg(h));
+  if (count > CHECK_READERS) checkFail(line, "expected few readers, found %zu", count);
+  return count;
+}
+
+static inline void checkPins(int line, mmapsync *h, uint32_t of0, uint32_t of1) {
+  mmapsync_reader r[CHECK_READERS];
+  uint32_t pins[2] = {0, 0};
+  size_t i, count = checkReaders(line, h, r);
+  for (i = 0; i < count; i++) {
+    pins[0] += r[i].pins[0];
+    pins[1] += r[i].pins[1];
+  }
+  if (pins[0] != of0 || pins[1] != of1) {
+    checkFail(line, "expected pins %u %u, found %u %u", of0, of1, pins[0], pins[1]);
+  }
+}
 
 /* ---- the program ------------------------------------------------------------------------------ */
 

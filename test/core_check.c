@@ -22,6 +22,7 @@ static void caseEmpty(void) {
   mmapsync_view view;
   uint64_t x;
   uint32_t readers[2];
+  size_t count = 7;
 
   CHECK(strcmp(mmapsync_path(h), checkPath) == 0);
 #define NOTHING "\"%s\": nothing published yet", checkPath
@@ -30,8 +31,9 @@ static void caseEmpty(void) {
   FAILS(h, mmapsync_sequence(h, &x), MMAPSYNC_EMPTY, NOTHING);
   FAILS(h, mmapsync_counters(h, readers), MMAPSYNC_EMPTY, NOTHING);
   FAILS(h, mmapsync_verify(h), MMAPSYNC_EMPTY, NOTHING);
+  FAILS(h, mmapsync_readers(h, NULL, 0, &count), MMAPSYNC_EMPTY, NOTHING);
 #undef NOTHING
-  CHECK(fileSize("_state") == -1 && fileSize("_data_0") == -1 && fileSize("_data_1") == -1);
+  CHECK(count == 0 && mmapsync_pin_kind(h) == MMAPSYNC_PIN_AUTO && fileCount() == 0);
   mmapsync_close(h);
   mmapsync_close(NULL);
 }
@@ -40,12 +42,15 @@ static void caseEmpty(void) {
 static void casePublish(void) {
   mmapsync *writer = channelOpen(), *reader = channelOpen();
   mmapsync_result done;
+  mmapsync_reader r[CHECK_READERS];
   mmapsync_view view;
   uint64_t x;
+  size_t held = 7;
 
   OK(writer, mmapsync_write(writer, "hello", 5, &done));
   CHECK(done.sequence == 1 && done.size == 5 && done.rows == 0 && done.tables == 0);
-  CHECK(done.waited_ms == 0 && done.reset == 0);
+  CHECK(done.waited_ms == 0 && done.reset == 0 && done.replaced == 0 && done.held == 0);
+  CHECK(mmapsync_held(writer, &held) != NULL && held == 0);
 
   OK(reader, mmapsync_read(reader, &view));
   SHOWS(&view, "hello");
@@ -53,18 +58,26 @@ static void casePublish(void) {
   CHECK(view.version == done.version && view.sequence == 1 && view.kind == MMAPSYNC_KIND_RAW);
   CHECK(view.hash == hashBytes("hello", 5) && view.time_ns > UINT64_C(1600000000000000000));
   CHECK(view.pid == (uint32_t)getpid());
-  COUNTS(reader, 1, 0);
+  CHECK(view.pin == MMAPSYNC_PIN_SLOT && mmapsync_pin_kind(reader) == MMAPSYNC_PIN_SLOT);
+  PINS(reader, 1, 0);
+  COUNTS(reader, 0, 0); /* a slot is no counter */
+  CHECK(checkReaders(__LINE__, writer, r) == 1);
+  CHECK(r[0].kind == MMAPSYNC_PIN_SLOT && r[0].alive == 1 && r[0].slot == 0);
+  CHECK(r[0].pid == (uint32_t)getpid() && strcmp(r[0].program, "core_check") == 0);
+  CHECK(r[0].attached_ns >= view.time_ns && r[0].pinned_ns == 0);
   mmapsync_release(reader, &view);
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   mmapsync_release(reader, &view); /* a released view is nothing */
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
 
   OK(reader, mmapsync_version(reader, &x));
   CHECK(x == done.version);
   OK(reader, mmapsync_sequence(reader, &x));
   CHECK(x == 1);
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
+  CHECK(checkReaders(__LINE__, writer, r) == 1); /* it still has its slot */
   mmapsync_close(reader);
+  CHECK(checkReaders(__LINE__, writer, r) == 0);
   mmapsync_close(writer);
 }
 
@@ -249,36 +262,47 @@ static void caseViewGrowth(void) {
   CHECK(memcmp(large.data, bytes, n) == 0);
   mmapsync_release(reader, &large);
   mmapsync_release(reader, &small);
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   free(bytes);
   mmapsync_close(reader);
   mmapsync_close(writer);
 }
 
-/* A handle may hold several views, of one snapshot or of two, and release them in any order. */
-static void caseViewsNested(void) {
-  mmapsync *writer = channelOpen(), *reader = channelOpen();
+/* A handle may hold several views, of one snapshot or of two, and release them in any order; by whatever
+** they are pinned. */
+static void viewsNested(int pins) {
+  mmapsync *writer = channelOpen(), *reader = channelOpenPins(pins);
   mmapsync_view a, b, c;
+  uint32_t two = pins == MMAPSYNC_PIN_COUNTER ? 2 : 1; /* only counters count views */
 
+  channelRemove();
   WRITE(writer, "one");
   OK(reader, mmapsync_read(reader, &a));
   OK(reader, mmapsync_read(reader, &b));
   CHECK(a.switched == 1 && b.switched == 0 && a.data == b.data);
-  COUNTS(reader, 2, 0);
+  CHECK(a.pin == (uint32_t)pins && mmapsync_pin_kind(reader) == pins);
+  PINS(writer, two, 0);
   WRITE(writer, "two");
   OK(reader, mmapsync_read(reader, &c));
   CHECK(c.switched == 1);
-  COUNTS(reader, 2, 1);
+  PINS(writer, two, 1);
   SHOWS(&a, "one");
   SHOWS(&c, "two");
   mmapsync_release(reader, &a);
-  COUNTS(reader, 1, 1);
+  PINS(writer, 1, 1);
   SHOWS(&b, "one");
   mmapsync_release(reader, &c);
+  PINS(writer, 1, 0);
   mmapsync_release(reader, &b);
-  COUNTS(reader, 0, 0);
+  PINS(writer, 0, 0);
   mmapsync_close(reader);
   mmapsync_close(writer);
+}
+
+static void caseViewsNested(void) {
+  viewsNested(MMAPSYNC_PIN_SLOT);
+  viewsNested(MMAPSYNC_PIN_LOCK);
+  viewsNested(MMAPSYNC_PIN_COUNTER);
 }
 
 /* A view of 1,000 snapshots, grown and shrunk at random, is always the bytes that were written. */
@@ -430,6 +454,7 @@ static void caseLockOptions(void) {
   mmapsync_options_init(&opt);
   CHECK(opt.grace_ms == 1000 && opt.durable == 0 && opt.lock == MMAPSYNC_LOCK_WRITE);
   CHECK(opt.verify == MMAPSYNC_VERIFY_NEVER && !opt.progress);
+  CHECK(opt.pins == MMAPSYNC_PIN_AUTO && opt.foreign == MMAPSYNC_FOREIGN_RESET && opt.stamp == 0);
 
   opt.lock = MMAPSYNC_LOCK_HOLD;
   OK(a, mmapsync_configure(a, &opt));
@@ -532,19 +557,23 @@ static void caseDurable(void) {
 
 #define GRACE 40
 
+/* The kinds of pin that keep a view's snapshot for as long as it is held. */
+static const int keeping[] = {MMAPSYNC_PIN_SLOT, MMAPSYNC_PIN_LOCK};
+
 /* A write waits for a reader no longer than it takes. */
-static void caseGraceShort(void) {
+static void graceShort(int pins) {
   mmapsync *writer = channelOpenGrace(60000);
   mmapsync_result done;
   pid_t pid;
   int status, ready[2];
   char byte;
 
+  channelRemove();
   WRITE(writer, "one");
   CHECK(pipe(ready) == 0);
   pid = fork();
   if (pid == 0) {
-    mmapsync *reader = channelOpen();
+    mmapsync *reader = channelOpenPins(pins);
     mmapsync_view view;
     OK(reader, mmapsync_read(reader, &view));
     CHECK(write(ready[1], "r", 1) == 1);
@@ -556,35 +585,48 @@ static void caseGraceShort(void) {
   CHECK(read(ready[0], &byte, 1) == 1);
   WRITE(writer, "two");
   OK(writer, mmapsync_write(writer, "three", 5, &done));
-  CHECK(done.reset == 0 && done.waited_ms < 60000);
+  CHECK(done.reset == 0 && done.replaced == 0 && done.held == 0 && done.waited_ms < 60000);
   CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-  COUNTS(writer, 0, 0);
+  PINS(writer, 0, 0);
   close(ready[0]);
   close(ready[1]);
   mmapsync_close(writer);
+}
+
+static void caseGraceShort(void) {
+  graceShort(MMAPSYNC_PIN_SLOT);
+  graceShort(MMAPSYNC_PIN_LOCK);
+  graceShort(MMAPSYNC_PIN_COUNTER);
+}
+
+/* A reader of this kind that holds a view of "one" and is killed. */
+static void readAndDie(int pins) {
+  mmapsync_view view;
+  int status;
+  pid_t pid = fork();
+  if (pid == 0) {
+    mmapsync *reader = channelOpenPins(pins);
+    OK(reader, mmapsync_read(reader, &view));
+    SHOWS(&view, "one");
+    kill(getpid(), SIGKILL);
+  }
+  CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
 /* A reader that died while counted in costs one write its grace time, and that write says so. */
 static void caseGraceDead(void) {
   mmapsync *writer = channelOpenGrace(GRACE);
   mmapsync_result done;
-  mmapsync_view view;
-  pid_t pid;
-  int status;
+  size_t count;
 
   WRITE(writer, "one");
-  pid = fork();
-  if (pid == 0) {
-    mmapsync *reader = channelOpen();
-    OK(reader, mmapsync_read(reader, &view));
-    kill(getpid(), SIGKILL);
-  }
-  CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+  readAndDie(MMAPSYNC_PIN_COUNTER);
   COUNTS(writer, 1, 0);
   OK(writer, mmapsync_write(writer, "two", 3, &done)); /* nobody reads the other file */
-  CHECK(done.reset == 0 && done.waited_ms == 0);
+  CHECK(done.reset == 0 && done.waited_ms == 0 && done.held == 0);
   OK(writer, mmapsync_write(writer, "three", 5, &done));
-  CHECK(done.reset == 1 && done.waited_ms >= GRACE);
+  CHECK(done.reset == 1 && done.replaced == 0 && done.waited_ms >= GRACE && done.held == 1);
+  CHECK(mmapsync_held(writer, &count)[0].kind == MMAPSYNC_PIN_COUNTER && count == 1);
   COUNTS(writer, 0, 0);
   OK(writer, mmapsync_write(writer, "four", 4, &done));
   OK(writer, mmapsync_write(writer, "five", 4, &done));
@@ -593,9 +635,37 @@ static void caseGraceDead(void) {
   mmapsync_close(writer);
 }
 
-/* A reader that outlived the grace time leaves without taking anybody's claim, nor below 0. */
+/* One that died with a slot or a lock costs nothing: its death is known.  The grace time is so long that a
+** wait for it would be found out by the alarm of this case. */
+static void caseGraceDeadKnown(void) {
+  mmapsync *writer;
+  mmapsync_result done;
+  mmapsync_reader r[CHECK_READERS];
+  size_t i;
+
+  for (i = 0; i < 2; i++) {
+    channelRemove();
+    writer = channelOpenGrace(60 * CHECK_SECONDS * 1000);
+    WRITE(writer, "one");
+    readAndDie(keeping[i]);
+    if (keeping[i] == MMAPSYNC_PIN_SLOT) {
+      CHECK(checkReaders(__LINE__, writer, r) == 1 && r[0].alive == 0 && r[0].pins[0] == 1);
+    } else {
+      CHECK(checkReaders(__LINE__, writer, r) == 0); /* the kernel has dropped it */
+    }
+    WRITE(writer, "two");
+    OK(writer, mmapsync_write(writer, "three", 5, &done));
+    CHECK(done.reset == 0 && done.replaced == 0 && done.held == 0);
+    PINS(writer, 0, 0);
+    HOLDS(writer, "three");
+    mmapsync_close(writer);
+  }
+}
+
+/* A counted reader that outlived the grace time leaves without taking anybody's claim, nor below 0. */
 static void caseGraceLate(void) {
-  mmapsync *writer = channelOpenGrace(GRACE), *late = channelOpen(), *other = channelOpen();
+  mmapsync *writer = channelOpenGrace(GRACE), *late = channelOpenPins(MMAPSYNC_PIN_COUNTER);
+  mmapsync *other = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   mmapsync_result done;
   mmapsync_view slow, view;
 
@@ -603,7 +673,7 @@ static void caseGraceLate(void) {
   OK(late, mmapsync_read(late, &slow));
   WRITE(writer, "two");
   OK(writer, mmapsync_write(writer, "three", 5, &done));
-  CHECK(done.reset == 1);
+  CHECK(done.reset == 1 && done.replaced == 0);
   mmapsync_release(late, &slow);
   COUNTS(writer, 0, 0);
 
@@ -637,21 +707,198 @@ static void caseGraceLate(void) {
   mmapsync_close(writer);
 }
 
-/* With a grace time of 0 nobody is waited for. */
-static void caseGraceNone(void) {
-  mmapsync *writer = channelOpenGrace(0), *reader = channelOpen();
+static ino_t fileNode(const char *ending) {
+  struct stat st;
+  CHECK(stat(fileName(ending), &st) == 0);
+  return st.st_ino;
+}
+
+/* A view by slot or by lock outlives any number of publishes.  The first that needs its file waits the grace
+** time out and goes to a new file; later ones do not wait for it. */
+static void graceHeld(int pins) {
+  mmapsync *writer = channelOpenGrace(GRACE), *late = channelOpenPins(pins), *other = channelOpen();
+  const mmapsync_reader *held;
+  mmapsync_result done;
+  mmapsync_view slow, view;
+  mmapsync_reader r[CHECK_READERS];
+  char text[16];
+  ino_t node[2];
+  size_t count;
+  int i;
+
+  channelRemove();
+  WRITE(writer, "one");
+  OK(late, mmapsync_read(late, &slow));
+  CHECK(slow.pin == (uint32_t)pins);
+  WRITE(writer, "two");
+  node[0] = fileNode("_data_0");
+  node[1] = fileNode("_data_1");
+  HOLDS(other, "two"); /* has both mapped, soon of another file */
+  OK(writer, mmapsync_write(writer, "three", 5, &done));
+  CHECK(done.reset == 0 && done.replaced == 1 && done.held == 1 && done.waited_ms >= GRACE);
+  CHECK(done.sequence == 3 && versionIndex(done.version) == 0);
+  held = mmapsync_held(writer, &count);
+  CHECK(count == 1 && held[0].kind == pins && held[0].alive == 1);
+  CHECK(held[0].pins[0] == 1 && held[0].pins[1] == 0);
+  CHECK(held[0].pid == (pins == MMAPSYNC_PIN_SLOT ? (uint32_t)getpid() : 0));
+  CHECK(fileNode("_data_0") != node[0] && fileNode("_data_1") == node[1]);
+  CHECK(fileCount() == 5 && fileMode("_data_0") == 0640);
+  node[0] = fileNode("_data_0");
+  SHOWS(&slow, "one");
+  HOLDS(other, "three");
+
+  for (i = 4; i < 20; i++) {
+    snprintf(text, sizeof(text), "number %d", i);
+    OK(writer, mmapsync_write(writer, text, strlen(text), &done));
+    CHECK(done.reset == 0 && done.replaced == 0 && done.held == 0 && done.waited_ms == 0);
+    HOLDS(other, text);
+    SHOWS(&slow, "one");
+  }
+  CHECK(fileNode("_data_0") == node[0] && fileNode("_data_1") == node[1]); /* reused as ever */
+
+  /* The same handle sees what is new, and holds both. */
+  OK(late, mmapsync_read(late, &view));
+  SHOWS(&view, "number 19");
+  SHOWS(&slow, "one");
+  mmapsync_release(late, &slow);
+  SHOWS(&view, "number 19");
+  mmapsync_release(late, &view);
+  PINS(writer, 0, 0);
+  OK(writer, mmapsync_write(writer, "last", 4, &done));
+  CHECK(done.reset == 0 && done.replaced == 0 && done.waited_ms == 0);
+  HOLDS(late, "last");
+  CHECK(checkReaders(__LINE__, writer, r) == (pins == MMAPSYNC_PIN_SLOT ? 2 : 1));
+  mmapsync_close(other);
+  mmapsync_close(late);
+  mmapsync_close(writer);
+}
+
+static void caseGraceHeld(void) {
+  graceHeld(MMAPSYNC_PIN_SLOT);
+  graceHeld(MMAPSYNC_PIN_LOCK);
+}
+
+/* The same while the handle that holds goes on reading. */
+static void caseGraceHeldReads(void) {
+  mmapsync *writer, *late;
+  mmapsync_result done;
+  mmapsync_view slow, view;
+  char text[16];
+  size_t i;
+  int k;
+
+  for (i = 0; i < 2; i++) {
+    channelRemove();
+    writer = channelOpenGrace(GRACE);
+    late = channelOpenPins(keeping[i]);
+    WRITE(writer, "one");
+    OK(late, mmapsync_read(late, &slow));
+    WRITE(writer, "two");
+    WRITE(writer, "three"); /* to a new file */
+    for (k = 4; k < 12; k++) {
+      OK(late, mmapsync_read(late, &view));
+      SHOWS(&slow, "one");
+      mmapsync_release(late, &view);
+      snprintf(text, sizeof(text), "number %d", k);
+      OK(writer, mmapsync_write(writer, text, strlen(text), &done));
+      snprintf(checkAbout, sizeof(checkAbout), "pin kind %d, publish %d", keeping[i], k);
+      CHECK(done.reset == 0 && done.replaced == 0 && done.waited_ms == 0);
+      HOLDS(late, text);
+    }
+    SHOWS(&slow, "one");
+    mmapsync_release(late, &slow);
+    PINS(writer, 0, 0);
+    mmapsync_close(late);
+    mmapsync_close(writer);
+  }
+}
+
+/* A handle does not wait for itself. */
+static void caseGraceOwn(void) {
+  mmapsync *h;
+  mmapsync_options opt;
   mmapsync_result done;
   mmapsync_view view;
+  size_t i;
 
-  WRITE(writer, "one");
-  OK(reader, mmapsync_read(reader, &view));
-  WRITE(writer, "two");
-  OK(writer, mmapsync_write(writer, "three", 5, &done));
-  CHECK(done.reset == 1 && done.waited_ms < 1000);
-  mmapsync_release(reader, &view);
-  COUNTS(reader, 0, 0);
-  mmapsync_close(reader);
-  mmapsync_close(writer);
+  for (i = 0; i < 2; i++) {
+    channelRemove();
+    mmapsync_options_init(&opt);
+    opt.pins = keeping[i];
+    opt.grace_ms = 60 * CHECK_SECONDS * 1000;
+    OK(h, mmapsync_open(checkPath, &opt, &h));
+    WRITE(h, "one");
+    OK(h, mmapsync_read(h, &view));
+    WRITE(h, "two");
+    OK(h, mmapsync_write(h, "three", 5, &done));
+    CHECK(done.reset == 0 && done.replaced == 1 && done.held == 1);
+    SHOWS(&view, "one");
+    HOLDS(h, "three");
+    mmapsync_release(h, &view);
+    PINS(h, 0, 0);
+    mmapsync_close(h);
+  }
+}
+
+/* With options.foreign BUSY nothing is reset and nothing replaced: the write is given up. */
+static void caseGraceBusy(void) {
+  mmapsync_options opt;
+  mmapsync *writer, *reader;
+  mmapsync_view view;
+  int pins;
+
+  mmapsync_options_init(&opt);
+  opt.grace_ms = 1;
+  opt.foreign = MMAPSYNC_FOREIGN_BUSY;
+  for (pins = MMAPSYNC_PIN_SLOT; pins <= MMAPSYNC_PIN_COUNTER; pins++) {
+    channelRemove();
+    OK(writer, mmapsync_open(checkPath, &opt, &writer));
+    reader = channelOpenPins(pins);
+    WRITE(writer, "one");
+    OK(reader, mmapsync_read(reader, &view));
+    WRITE(writer, "two");
+    if (pins == MMAPSYNC_PIN_COUNTER) {
+      FAILS(writer, mmapsync_write(writer, "three", 5, NULL), MMAPSYNC_BUSY,
+            "\"%s\": 1 counted in still read the older snapshot", checkPath);
+    } else {
+      FAILS(writer, mmapsync_write(writer, "three", 5, NULL), MMAPSYNC_BUSY,
+            "\"%s\": a reader still holds the older snapshot, and the file may not be replaced",
+            checkPath);
+    }
+    PINS(writer, 1, 0);
+    SHOWS(&view, "one");
+    HOLDS(writer, "two");
+    mmapsync_release(reader, &view);
+    WRITE(writer, "three");
+    HOLDS(reader, "three");
+    mmapsync_close(reader);
+    mmapsync_close(writer);
+  }
+}
+
+/* With a grace time of 0 nobody is waited for. */
+static void caseGraceNone(void) {
+  mmapsync *writer, *reader;
+  mmapsync_result done;
+  mmapsync_view view;
+  int pins, counted;
+
+  for (pins = MMAPSYNC_PIN_SLOT; pins <= MMAPSYNC_PIN_COUNTER; pins++) {
+    channelRemove();
+    counted = pins == MMAPSYNC_PIN_COUNTER;
+    writer = channelOpenGrace(0);
+    reader = channelOpenPins(pins);
+    WRITE(writer, "one");
+    OK(reader, mmapsync_read(reader, &view));
+    WRITE(writer, "two");
+    OK(writer, mmapsync_write(writer, "three", 5, &done));
+    CHECK(done.reset == counted && done.replaced == !counted && done.waited_ms < 1000);
+    if (!counted) SHOWS(&view, "one");
+    mmapsync_release(reader, &view);
+    PINS(reader, 0, 0);
+    mmapsync_close(reader);
+    mmapsync_close(writer);
+  }
 }
 
 /* options.progress can end a wait, a copy and a comparison. */
@@ -673,7 +920,7 @@ static void caseInterrupt(void) {
   OK(writer, mmapsync_configure(writer, &opt));
   FAILS(writer, mmapsync_write(writer, "three", 5, NULL), MMAPSYNC_INTERRUPT, "interrupted");
   CHECK(calls == 1);
-  COUNTS(reader, 1, 0);
+  PINS(reader, 1, 0);
   SHOWS(&view, "one");
   mmapsync_release(reader, &view);
 
@@ -685,7 +932,7 @@ static void caseInterrupt(void) {
   opt.progress = stopAlways;
   OK(reader, mmapsync_configure(reader, &opt));
   FAILS(reader, mmapsync_verify(reader), MMAPSYNC_INTERRUPT, "interrupted");
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   opt.progress = NULL;
   OK(reader, mmapsync_configure(reader, &opt));
   OK(reader, mmapsync_verify(reader));
@@ -711,7 +958,7 @@ static void caseVerify(void) {
   filePoke("_data_0", 777, "y", 1);
   FAILS(h, mmapsync_verify(h), MMAPSYNC_CORRUPT,
         "\"%s_data_0\": damaged: expected hash %016llx, found %016llx", checkPath, good, bad);
-  COUNTS(h, 0, 0);
+  PINS(h, 0, 0);
   filePoke("_data_0", 777, "x", 1);
   OK(h, mmapsync_verify(h));
   mmapsync_close(h);
@@ -735,7 +982,7 @@ static void caseVerifyOptions(void) {
   HOLDS(never, "Xne");
   CHECK(mmapsync_read(first, &view) == MMAPSYNC_CORRUPT && !view.map);
   CHECK(mmapsync_read(each, &view) == MMAPSYNC_CORRUPT && !view.map);
-  COUNTS(writer, 0, 0);
+  PINS(writer, 0, 0);
 
   WRITE(writer, "two");
   HOLDS(first, "two"); /* its first good one */
@@ -748,7 +995,7 @@ static void caseVerifyOptions(void) {
   HOLDS(each, "four");
   filePoke("_data_1", 0, "X", 1);
   HOLDS(each, "Xour"); /* once a snapshot */
-  COUNTS(writer, 0, 0);
+  PINS(writer, 0, 0);
   mmapsync_close(each);
   mmapsync_close(first);
   mmapsync_close(never);
@@ -774,6 +1021,20 @@ static void caseOptionsMisuse(void) {
   opt.durable = 2;
   FAILS(h, mmapsync_configure(h, &opt), MMAPSYNC_MISUSE,
         "option durable: expected 0 or 1, found 2");
+  opt.durable = 0;
+  opt.pins = 4;
+  FAILS(h, mmapsync_configure(h, &opt), MMAPSYNC_MISUSE,
+        "option pins: expected 0, 1, 2 or 3, found 4");
+  opt.pins = -1;
+  FAILS(h, mmapsync_configure(h, &opt), MMAPSYNC_MISUSE,
+        "option pins: expected 0, 1, 2 or 3, found -1");
+  opt.pins = 0;
+  opt.foreign = 2;
+  FAILS(h, mmapsync_configure(h, &opt), MMAPSYNC_MISUSE,
+        "option foreign: expected 0 or 1, found 2");
+  opt.foreign = 0;
+  opt.stamp = -1;
+  FAILS(h, mmapsync_configure(h, &opt), MMAPSYNC_MISUSE, "option stamp: expected 0 or 1, found -1");
   CHECK(mmapsync_options_of(h)->lock == MMAPSYNC_LOCK_WRITE); /* a refusal changes nothing */
   WRITE(h, "works");
   mmapsync_close(h);
@@ -782,7 +1043,7 @@ static void caseOptionsMisuse(void) {
 /* Each code has words of its own. */
 static void caseErrstr(void) {
   int a, b;
-  for (a = MMAPSYNC_OK; a <= MMAPSYNC_CANTOPEN; a++) {
+  for (a = MMAPSYNC_OK; a <= MMAPSYNC_TIMEOUT; a++) {
     CHECK(strcmp(mmapsync_errstr(a), "unknown result code") != 0);
     for (b = MMAPSYNC_OK; b < a; b++) CHECK(strcmp(mmapsync_errstr(a), mmapsync_errstr(b)) != 0);
   }
@@ -814,7 +1075,12 @@ static const CheckCase cases[] = {
     {"durable", caseDurable},
     {"grace_short", caseGraceShort},
     {"grace_dead", caseGraceDead},
+    {"grace_dead_known", caseGraceDeadKnown},
     {"grace_late", caseGraceLate},
+    {"grace_held", caseGraceHeld},
+    {"grace_held_reads", caseGraceHeldReads},
+    {"grace_own", caseGraceOwn},
+    {"grace_busy", caseGraceBusy},
     {"grace_none", caseGraceNone},
     {"interrupt", caseInterrupt},
     {"verify", caseVerify},

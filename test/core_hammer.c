@@ -4,8 +4,8 @@
 **
 **     core_hammer SECONDS THREADS PATH
 **
-** THREADS reader threads and two reader processes, each with a handle of its own, read without pause,
-** now and then nested; one to three writer threads publish payloads of all sizes by turns, whole and in
+** THREADS reader threads and two reader processes, each with a handle of its own, by slot, lock and counter
+** in turn, read without pause, now and then nested; one to three writer threads publish payloads of all sizes by turns, whole and in
 ** place; one more writer is a process that is killed every few milliseconds, wherever it is, and
 ** started again.  The last line is
 **
@@ -18,8 +18,8 @@
 ** of another snapshot, a shift, or a wrong length shows, whatever the moment.
 **
 ** PROMISES.  A view is whole for as long as it is held.  No sequence goes back; views of one sequence are
-** equal; `switched` is right.  No write needs a reset, since all readers are faster than the grace
-** time.  Nobody is left counted in.  The sequence has risen by the number of publishes, but for those of
+** equal; `switched` is right.  No write needs to reset a counter or to replace a file, since all readers are
+** faster than the grace time.  No pin is left.  The sequence has risen by the number of publishes, but for those of
 ** which a killed writer could not tell.
 **
 ** CHANCE.  Time goes in two gaits by turns.  At a walk, payloads are of all sizes, and readers and
@@ -30,10 +30,11 @@
 ** has not claimed it yet.
 **
 ** THREAD SANITIZER.  It orders accesses by address, and each handle maps the files anew; so in that build
-** all mappings of a file are made one, and only threads run.  It does not know flock() either: that is
-** given the edges of a lock.
+** all mappings of a file are made one, and only threads run.  It does not know flock() either, nor the locks
+** of bytes that pins are: those are given the edges of a lock.
 */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -195,6 +196,7 @@ static void *readerRun(void *who) {
 
   mmapsync_options_init(&opt);
   opt.verify = (uintptr_t)who % 2 ? MMAPSYNC_VERIFY_SNAPSHOT : MMAPSYNC_VERIFY_NEVER;
+  opt.pins = MMAPSYNC_PIN_SLOT + (int)((uintptr_t)who / 2 % 3);
   if (mmapsync_open(path, &opt, &h) != MMAPSYNC_OK) {
     broken("open: %s", mmapsync_errmsg(h));
   } else {
@@ -269,6 +271,7 @@ static void *writerRun(void *who) {
       atomic_fetch_add(&tally->publishes, 1);
       if (done.sequence <= last) broken("a writer's sequence did not rise");
       if (done.reset) broken("a write reset the counter of %u ms", done.waited_ms);
+      if (done.replaced) broken("a write replaced a file after %u ms", done.waited_ms);
       last = done.sequence;
     }
     jitter(&seed);
@@ -322,7 +325,7 @@ static void *sharedMap(void *p, size_t n, int prot, int flags, int fd, off_t at)
   struct stat st;
   void *base = MAP_FAILED;
   int i;
-  (void)p, (void)n, (void)prot, (void)flags, (void)at;
+  if (fd < 0) return mmap(p, n, prot, flags, fd, at);
   if (fstat(fd, &st) != 0) return base;
   pthread_mutex_lock(&sharedMutex);
   for (i = 0; i < 16 && shared[i].base && shared[i].inode != st.st_ino; i++) {
@@ -355,7 +358,17 @@ static int sharedLock(int fd, int operation) {
   return rc;
 }
 
+/* A lock that is gone when the writer looks for it was given back before. */
+static int sharedBytes(int fd, int command, struct flock *lock) {
+  int rc;
+  if (lock->l_type == F_UNLCK) atomic_fetch_add_explicit(&lockEdge, 1, memory_order_release);
+  rc = fcntl(fd, command, lock);
+  if (rc == 0) (void)atomic_load_explicit(&lockEdge, memory_order_acquire);
+  return rc;
+}
+
 static void sharedSet(void) {
+  sysSet("fcntl", (SysFunction)sharedBytes);
   sysSet("mmap", (SysFunction)sharedMap);
   sysSet("munmap", (SysFunction)sharedUnmap);
   sysSet("mremap", (SysFunction)sharedRemap);
@@ -367,17 +380,22 @@ static void sharedSet(void) {}
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
-/* The newest sequence; 0 if there is none.  With `last`, nobody may be counted in. */
+/* The newest sequence; 0 if there is none.  With `last`, nobody may be reading. */
 static uint64_t sequenceNow(int last) {
-  uint32_t readers[2] = {0, 0};
+  mmapsync_reader reader[HAMMER_THREADS];
+  size_t i, n = 0;
   uint64_t sequence = 0;
   mmapsync *h;
   int rc = mmapsync_open(path, NULL, &h);
   if (rc == MMAPSYNC_OK) rc = mmapsync_sequence(h, &sequence);
   if (rc == MMAPSYNC_OK && last) rc = mmapsync_verify(h);
-  if (rc == MMAPSYNC_OK && last) rc = mmapsync_counters(h, readers);
+  if (rc == MMAPSYNC_OK && last) rc = mmapsync_readers(h, reader, HAMMER_THREADS, &n);
   if (rc != MMAPSYNC_OK && (last || rc != MMAPSYNC_EMPTY)) broken("%s", mmapsync_errmsg(h));
-  if (readers[0] || readers[1]) broken("left counted in: %u and %u", readers[0], readers[1]);
+  for (i = 0; i < n && i < HAMMER_THREADS; i++) {
+    if (reader[i].pins[0] == 0 && reader[i].pins[1] == 0) continue;
+    broken("a pin of kind %d is left: %u and %u", reader[i].kind, reader[i].pins[0],
+           reader[i].pins[1]);
+  }
   mmapsync_close(h);
   return sequence;
 }

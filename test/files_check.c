@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 /*
-** files_check.c - the three files of a channel, and whatever may stand in their place.
+** files_check.c - the five files of a channel, and whatever may stand in their place.
 **
 ** Names and modes; paths that lead nowhere; files of the wrong kind or size; a channel that another
 ** program wrote, damaged, or removed; no permission; a full device.  Each gives a short sentence that
@@ -18,7 +18,8 @@
 
 /* ---- names and modes -------------------------------------------------------------------------- */
 
-/* P_state has 16 bytes and mode 0660, P_data_0 and P_data_1 have mode 0640; all less the umask. */
+/* P_state has 16 bytes and mode 0660, P_data_0 and P_data_1 have mode 0640, P_writer has a page and mode
+** 0640, P_readers a page and mode 0660; all less the umask. */
 static void caseModes(void) {
   mmapsync *h = channelOpen();
   struct stat st;
@@ -26,8 +27,11 @@ static void caseModes(void) {
   WRITE(h, "one");
   CHECK(fileSize("_state") == 16 && fileMode("_state") == 0660);
   CHECK(fileSize("_data_0") >= 64 + 64 && fileMode("_data_0") == 0640);
-  CHECK(fileSize("_data_1") == -1); /* not before it is needed */
+  CHECK(fileSize("_writer") == 4096 && fileMode("_writer") == 0640);
+  CHECK(fileSize("_readers") == 4096 && fileMode("_readers") == 0660);
+  CHECK(fileCount() == 4); /* the other data file not before it is needed */
   WRITE(h, "two");
+  CHECK(fileCount() == 5);
   CHECK(fileSize("_data_1") >= 64 + 64 && fileMode("_data_1") == 0640);
   CHECK(stat(fileName("_data_0"), &st) == 0 && st.st_blocks > 0); /* no hole */
   mmapsync_close(h);
@@ -37,12 +41,88 @@ static void caseModes(void) {
   h = channelOpen();
   WRITE(h, "one");
   CHECK(fileMode("_state") == 0640 && fileMode("_data_0") == 0640);
+  CHECK(fileMode("_writer") == 0640 && fileMode("_readers") == 0640);
   mmapsync_close(h);
   channelRemove();
   umask(077);
   h = channelOpen();
   WRITE(h, "one");
   CHECK(fileMode("_state") == 0600 && fileMode("_data_0") == 0600);
+  CHECK(fileMode("_writer") == 0600 && fileMode("_readers") == 0600);
+  mmapsync_close(h);
+}
+
+/* A file that takes another's place has its permissions, whatever the umask is now, and its owner. */
+static void caseModesReplaced(void) {
+  mmapsync *h = channelOpenGrace(0), *reader = channelOpen();
+  mmapsync_result done;
+  mmapsync_view view;
+  struct stat st;
+  int other = geteuid() == 0 ? 1 : 0; /* only root can give a file away */
+
+  WRITE(h, "one");
+  OK(reader, mmapsync_read(reader, &view));
+  WRITE(h, "two");
+  CHECK(chmod(fileName("_data_0"), 0606) == 0);
+  if (other) CHECK(chown(fileName("_data_0"), 12, 34) == 0);
+  umask(077);
+  OK(h, mmapsync_write(h, "three", 5, &done));
+  CHECK(done.replaced == 1 && fileCount() == 5);
+  CHECK(stat(fileName("_data_0"), &st) == 0 && (st.st_mode & 07777) == 0606);
+  if (other) CHECK(st.st_uid == 12 && st.st_gid == 34);
+  CHECK(st.st_blocks > 0);
+  SHOWS(&view, "one");
+  mmapsync_release(reader, &view);
+  mmapsync_close(reader);
+  mmapsync_close(h);
+}
+
+/* P_readers grows by pages, for as many readers as there are, and slots are used again. */
+static void caseReadersGrow(void) {
+  mmapsync *writer = channelOpen(), *reader[200];
+  mmapsync_reader r[200];
+  size_t i, count;
+  int turn;
+
+  WRITE(writer, "one");
+  for (turn = 0; turn < 2; turn++) {
+    for (i = 0; i < 200; i++) {
+      reader[i] = channelOpen();
+      HOLDS(reader[i], "one");
+    }
+    OK(writer, mmapsync_readers(writer, r, 200, &count));
+    CHECK(count == 200 && r[199].slot == 199);
+    CHECK(fileSize("_readers") == 4 * 4096); /* 201 times 64, in whole pages */
+    for (i = 0; i < 200; i++) mmapsync_close(reader[i]);
+    OK(writer, mmapsync_readers(writer, r, 200, &count));
+    CHECK(count == 0);
+  }
+  mmapsync_close(writer);
+}
+
+/* A file that is far longer than the last snapshots is made anew, and shorter. */
+static void caseShrinks(void) {
+  mmapsync *h = channelOpen(), *reader = channelOpen();
+  mmapsync_result done;
+  mmapsync_view view;
+  size_t large = 8 << 20;
+  char *bytes = calloc(1, large);
+  int i;
+
+  for (i = 0; i < 2; i++) OK(h, mmapsync_write(h, bytes, large, NULL));
+  OK(reader, mmapsync_read(reader, &view)); /* holds file 1 */
+  for (i = 0; i < 3; i++) OK(h, mmapsync_write(h, "small", 5, i ? NULL : &done));
+  CHECK(done.replaced == 0);
+  CHECK(view.size == large && memcmp(view.data, bytes, large) == 0);
+  mmapsync_release(reader, &view);
+  for (i = 0; i < 4; i++) {
+    OK(h, mmapsync_write(h, "small", 5, &done));
+    CHECK(done.replaced == 0 && done.waited_ms == 0);
+    HOLDS(reader, "small");
+  }
+  CHECK(fileSize("_data_0") <= 65536 && fileSize("_data_1") <= 65536 && fileCount() == 5);
+  free(bytes);
+  mmapsync_close(reader);
   mmapsync_close(h);
 }
 
@@ -91,11 +171,11 @@ static void casePaths(void) {
   memset(path, 'a', sizeof(path));
   path[4999] = 0;
   REFUSED(path, MMAPSYNC_TOOBIG,
-          "\"%.60s...\": path too long: expected at most 4088 bytes, found 4999", path);
-  path[249] = 0; /* with "_data_0", 256 bytes */
+          "\"%.60s...\": path too long: expected at most 4084 bytes, found 4999", path);
+  path[245] = 0; /* with "_data_0_new", 256 bytes */
   REFUSED(path, MMAPSYNC_TOOBIG,
-          "\"%.60s...\": name too long: expected at most 248 bytes, found 249", path);
-  path[248] = 0;
+          "\"%.60s...\": name too long: expected at most 244 bytes, found 245", path);
+  path[244] = 0;
   OK(h, mmapsync_open(path, NULL, &h));
   mmapsync_close(h);
 
@@ -191,6 +271,7 @@ static void caseNotOpened(void) {
   mmapsync_view view;
   uint64_t x;
   uint32_t readers[2];
+  size_t count;
 
   CHECK(mmapsync_open("", NULL, &h) == MMAPSYNC_MISUSE);
   CHECK(strcmp(mmapsync_path(h), "") == 0);
@@ -200,6 +281,9 @@ static void caseNotOpened(void) {
   FAILS(h, mmapsync_version(h, &x), MMAPSYNC_MISUSE, NOT_OPENED);
   FAILS(h, mmapsync_counters(h, readers), MMAPSYNC_MISUSE, NOT_OPENED);
   FAILS(h, mmapsync_verify(h), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_wait(h, 0, 0, &x), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_readers(h, NULL, 0, &count), MMAPSYNC_MISUSE, NOT_OPENED);
+  CHECK(mmapsync_pin_kind(h) == MMAPSYNC_PIN_AUTO);
 #undef NOT_OPENED
   mmapsync_write_abort(h);
   mmapsync_close(h);
@@ -278,6 +362,129 @@ static void caseNotRegular(void) {
     }
   }
   CHECK(stat(target, &(struct stat){0}) == 0 && unlink(target) == 0);
+}
+
+/* The same in place of P_writer and P_readers of a channel that has a snapshot.  A writer is refused, and a
+** reader whose P_writer that is; one that has no P_readers to go by pins by locks. */
+static void caseNotRegularPins(void) {
+  static const char *const ending[] = {"_writer", "_readers"};
+  mmapsync *h;
+  mmapsync_view view;
+  const char *what;
+  int e, kind;
+
+  for (e = 0; e < 2; e++) {
+    for (kind = 0; kind < 3; kind++) {
+      channelRemove();
+      h = channelOpen();
+      WRITE(h, "one");
+      mmapsync_close(h);
+      fileRemove(ending[e]);
+      if (kind == 0) CHECK(symlink("/nowhere", fileName(ending[e])) == 0);
+      if (kind == 1) CHECK(mkdir(fileName(ending[e]), 0755) == 0);
+      if (kind == 2) CHECK(mkfifo(fileName(ending[e]), 0666) == 0);
+      what = kind < 1 ? "is a symbolic link" : "not a regular file";
+      h = channelOpen();
+      FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CANTOPEN, "\"%s%s\": %s", checkPath,
+            ending[e], what);
+      if (e == 0) {
+        FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN, "\"%s%s\": %s", checkPath, ending[e],
+              what);
+      } else {
+        HOLDS(h, "one");
+        CHECK(mmapsync_pin_kind(h) == MMAPSYNC_PIN_LOCK);
+      }
+      fileRemove(ending[e]);
+      WRITE(h, "mended");
+      HOLDS(h, "mended");
+      mmapsync_close(h);
+    }
+  }
+}
+
+/* P_writer and P_readers that are damaged, unfinished, too short, or of another build. */
+static void casePinsDamaged(void) {
+  static const uint64_t zero[2] = {0, 0};
+  unsigned long long layout;
+  uint64_t other;
+  mmapsync *h;
+  mmapsync_view view;
+  int unfinished;
+
+  /* Of another build: refused by all, and left alone. */
+  h = channelOpen();
+  WRITE(h, "one");
+  mmapsync_close(h);
+  {
+    char page[16];
+    CHECK(fileGet("_writer", page, sizeof(page)) == sizeof(page));
+    memcpy(&other, page + 8, 8);
+  }
+  layout = other;
+  other += UINT64_C(1) << 48;
+  filePoke("_writer", 8, &other, 8);
+  h = channelOpen();
+#define BUILD                                                                                      \
+  "\"%s_writer\": made by another build: expected layout %016llx, found %016llx", checkPath,       \
+      layout, (unsigned long long)other
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT, BUILD);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
+#undef BUILD
+  mmapsync_close(h);
+
+  /* Unfinished or too short: the reader counts itself in, as where no P_writer is, and the next writer
+  ** finishes it. */
+  for (unfinished = 0; unfinished < 3; unfinished++) {
+    channelRemove();
+    h = channelOpen();
+    WRITE(h, "one");
+    mmapsync_close(h);
+    if (unfinished == 0) filePoke("_writer", 0, zero, 8);
+    if (unfinished == 1) filePut("_writer", "", 0);
+    if (unfinished == 2) fileRemove("_writer");
+    h = channelOpen();
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "one");
+    CHECK(view.pin == MMAPSYNC_PIN_COUNTER);
+    COUNTS(h, 1, 0);
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+    h = channelOpen();
+    WRITE(h, "mended");
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "mended");
+    CHECK(view.pin == MMAPSYNC_PIN_SLOT && fileSize("_writer") == 4096);
+    mmapsync_release(h, &view);
+    PINS(h, 0, 0);
+    mmapsync_close(h);
+  }
+
+  /* P_readers with another header, too short, or missing: pins by lock until the next writer mends it. */
+  for (unfinished = 0; unfinished < 4; unfinished++) {
+    channelRemove();
+    h = channelOpen();
+    WRITE(h, "one");
+    mmapsync_close(h);
+    if (unfinished == 0) filePoke("_readers", 0, "X", 1);
+    if (unfinished == 1) filePoke("_readers", 8, zero, 8);
+    if (unfinished == 2) filePut("_readers", "x", 1);
+    if (unfinished == 3) fileRemove("_readers");
+    h = channelOpen();
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "one");
+    CHECK(view.pin == MMAPSYNC_PIN_LOCK);
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+    h = channelOpen();
+    WRITE(h, "mended");
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "mended");
+    CHECK(view.pin == MMAPSYNC_PIN_SLOT && fileSize("_readers") == 4096);
+    mmapsync_release(h, &view);
+    PINS(h, 0, 0);
+    mmapsync_close(h);
+  }
 }
 
 /* ---- what other programs write ---------------------------------------------------------------- */
@@ -388,7 +595,7 @@ static void caseDataLost(void) {
   reader = channelOpen();
   FAILS(reader, mmapsync_read(reader, &view), MMAPSYNC_CANTOPEN,
         "\"%s_data_0\": missing, but the state says it is in use", checkPath);
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   OK(reader, mmapsync_write(reader, "mended", 6, NULL));
   HOLDS(reader, "mended");
   mmapsync_close(reader);
@@ -404,7 +611,7 @@ static void caseDataLost(void) {
   reader = channelOpen();
   FAILS(reader, mmapsync_read(reader, &view), MMAPSYNC_CORRUPT,
         "\"%s_data_0\": expected at least 1000 bytes, found 999", checkPath);
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   CHECK(truncate(fileName("_data_0"), 1000) == 0); /* whole but for its last byte and the trailer */
   OK(reader, mmapsync_read(reader, &view));
   CHECK(view.sequence == 0 && view.size == 1000);
@@ -434,7 +641,7 @@ static void caseDataCut(void) {
     OK(reader, mmapsync_verify(reader));
     OK(writer, mmapsync_write(writer, bytes, sizeof(bytes), NULL));
     OK(reader, mmapsync_verify(reader));
-    COUNTS(reader, 0, 0);
+    PINS(reader, 0, 0);
     mmapsync_close(reader);
   }
   mmapsync_close(writer);
@@ -461,13 +668,13 @@ static void caseRemade(void) {
   mmapsync_close(reader);
   reader = channelOpen();
   HOLDS(reader, "four");
-  COUNTS(reader, 0, 0);
+  PINS(reader, 0, 0);
   mmapsync_close(reader);
   mmapsync_close(b);
   mmapsync_close(a);
 }
 
-/* A view of a channel that was removed leaves through the old counters, not the new ones. */
+/* A view of a channel that was removed leaves by its old slot, not by one of the new channel. */
 static void caseRemadeUnderView(void) {
   mmapsync *h = channelOpen(), *other = channelOpen();
   mmapsync_view old, view;
@@ -477,12 +684,12 @@ static void caseRemadeUnderView(void) {
   channelRemove();
   WRITE(h, "new one");
   OK(other, mmapsync_read(other, &view));
-  COUNTS(other, 1, 0);
+  PINS(other, 1, 0);
   SHOWS(&old, "one");
   mmapsync_release(h, &old);
-  COUNTS(other, 1, 0);
+  PINS(other, 1, 0);
   mmapsync_release(other, &view);
-  COUNTS(other, 0, 0);
+  PINS(other, 0, 0);
   HOLDS(h, "new one");
   mmapsync_close(other);
   mmapsync_close(h);
@@ -532,46 +739,92 @@ static void caseCloexec(void) {
   mmapsync_close(h);
 }
 
+/* What casePermission() tries: modes of the files, and what a stranger can do with them. */
+typedef struct Permission {
+  unsigned state, writer, readers, data;
+  int pins;         /* options.pins */
+  int code, kind;   /* of a read: what it comes to, and by what it pins */
+  const char *says; /* after the path */
+} Permission;
+
+#define DENIED "\": permission denied"
+#define COUNT  DENIED ": a reader of this channel must be able to count itself in"
+
+static const Permission permissions[] = {
+    /* As a writer leaves them, to its group. */
+    {0666, 0644, 0666, 0644, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_SLOT, ""},
+    /* A state that is only to be read does no harm, but to counters. */
+    {0444, 0644, 0666, 0644, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_SLOT, ""},
+    {0444, 0644, 0666, 0644, MMAPSYNC_PIN_SLOT, MMAPSYNC_OK, MMAPSYNC_PIN_SLOT, ""},
+    {0444, 0644, 0666, 0644, MMAPSYNC_PIN_LOCK, MMAPSYNC_OK, MMAPSYNC_PIN_LOCK, ""},
+    {0444, 0644, 0666, 0644, MMAPSYNC_PIN_COUNTER, MMAPSYNC_PERM, 0, "_state" COUNT},
+    {0444, 0666, 0666, 0666, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_SLOT, ""},
+    /* Nothing but reading: locks. */
+    {0444, 0444, 0444, 0444, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_LOCK, ""},
+    {0444, 0444, 0000, 0444, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_LOCK, ""},
+    {0444, 0444, 0444, 0444, MMAPSYNC_PIN_SLOT, MMAPSYNC_PERM, 0, "_readers" DENIED},
+    {0444, 0444, 0444, 0444, MMAPSYNC_PIN_COUNTER, MMAPSYNC_PERM, 0, "_state" COUNT},
+    {0666, 0444, 0444, 0444, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_LOCK, ""},
+    /* P_writer hidden: it can only count, if that. */
+    {0666, 0000, 0666, 0444, MMAPSYNC_PIN_AUTO, MMAPSYNC_OK, MMAPSYNC_PIN_COUNTER, ""},
+    {0444, 0000, 0666, 0444, MMAPSYNC_PIN_AUTO, MMAPSYNC_PERM, 0, "_writer" DENIED},
+    {0444, 0000, 0666, 0444, MMAPSYNC_PIN_COUNTER, MMAPSYNC_PERM, 0, "_state" COUNT},
+    {0666, 0000, 0666, 0444, MMAPSYNC_PIN_SLOT, MMAPSYNC_PERM, 0, "_writer" DENIED},
+    {0666, 0000, 0666, 0444, MMAPSYNC_PIN_LOCK, MMAPSYNC_PERM, 0, "_writer" DENIED},
+    /* What nobody can do without. */
+    {0000, 0644, 0666, 0644, MMAPSYNC_PIN_AUTO, MMAPSYNC_PERM, 0, "_state" DENIED},
+    {0666, 0644, 0666, 0200, MMAPSYNC_PIN_AUTO, MMAPSYNC_PERM, 0, "_data_0" DENIED},
+};
+
 /* The part of casePermission() that is not for root. */
-static void permissionDenied(void) {
-  mmapsync *h = channelOpen();
+static void permissionTry(const Permission *p) {
+  mmapsync *h = channelOpenPins(p ? p->pins : MMAPSYNC_PIN_AUTO);
   mmapsync_view view;
 
-#define DENIED(ending) "\"%s" ending "\": permission denied", checkPath
-  if (fileSize("_state") == -1) {
-    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_state"));
-  } else if (fileMode("_state") == 0444) {
-    FAILS(h, mmapsync_read(h, &view), MMAPSYNC_PERM, DENIED("_state"));
-    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_state"));
+  if (!p) {
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, "\"%s_state\": permission denied",
+          checkPath);
+  } else if (p->code == MMAPSYNC_OK) {
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "one");
+    CHECK(view.pin == (uint32_t)p->kind && mmapsync_pin_kind(h) == p->kind);
+    mmapsync_release(h, &view);
+    HOLDS(h, "one");
   } else {
-    FAILS(h, mmapsync_read(h, &view), MMAPSYNC_PERM, DENIED("_data_0"));
-    COUNTS(h, 0, 0);
-    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, DENIED("_data_0"));
+    FAILS(h, mmapsync_read(h, &view), p->code, "\"%s%s", checkPath, p->says);
+    FAILS(h, mmapsync_read(h, &view), p->code, "\"%s%s", checkPath, p->says);
   }
-#undef DENIED
+  if (p && p->state == 0444) {
+    FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_PERM, "\"%s_state\": permission denied",
+          checkPath);
+  }
   mmapsync_close(h);
 }
 
-/* A folder, a state file, a data file without the permission that is needed.  As nobody, if root runs
-** the test, in a folder of its own that nobody can reach. */
+/* A folder, and files, without the permission that is needed.  As nobody, if root runs the test, in a folder
+** of its own that nobody can reach. */
 static void casePermission(void) {
   char folder[] = "/tmp/mmapsync-check-XXXXXX";
-  mmapsync *h;
+  const Permission *p;
+  mmapsync *h = NULL;
   pid_t pid;
-  int turn, status;
+  int turn, status = 0, turns = (int)(sizeof(permissions) / sizeof(permissions[0]));
 
   CHECK(mkdtemp(folder));
   snprintf(checkPath, sizeof(checkPath), "%s/check", folder);
-  for (turn = 0; turn < 3; turn++) {
+  for (turn = -1; turn < turns && status == 0; turn++) {
+    p = turn < 0 ? NULL : &permissions[turn];
+    snprintf(checkAbout, sizeof(checkAbout), "permissions %d", turn);
     CHECK(chmod(folder, 0755) == 0);
-    if (turn == 1) {
-      h = channelOpen();
-      WRITE(h, "one");
-      mmapsync_close(h);
+    if (p) {
+      if (turn == 0) {
+        h = channelOpen();
+        WRITE(h, "one");
+      }
+      CHECK(chmod(fileName("_state"), p->state) == 0 && chmod(fileName("_data_0"), p->data) == 0);
+      CHECK(chmod(fileName("_writer"), p->writer) == 0);
+      CHECK(chmod(fileName("_readers"), p->readers) == 0);
     }
-    if (turn == 1) CHECK(chmod(fileName("_state"), 0444) == 0);
-    if (turn == 2) CHECK(chmod(fileName("_state"), 0666) == 0);
-    if (turn == 2) CHECK(chmod(fileName("_data_0"), 0200) == 0);
     CHECK(chmod(folder, 0555) == 0);
     pid = fork();
     if (pid == 0) {
@@ -579,18 +832,21 @@ static void casePermission(void) {
                              setresuid(65534, 65534, 65534) != 0)) {
         _exit(77);
       }
-      permissionDenied();
+      permissionTry(p);
       _exit(0);
     }
     CHECK(waitpid(pid, &status, 0) == pid);
-    if (status != 0) break;
+    if (h && status == 0) PINS(h, 0, 0);
   }
   CHECK(chmod(folder, 0755) == 0);
   channelRemove();
   CHECK(rmdir(folder) == 0);
+  mmapsync_close(h);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 77) checkSkip("cannot become another user");
   CHECK(status == 0);
 }
+#undef DENIED
+#undef COUNT
 
 /* Files may not grow past a limit: an error, with the snapshot as it was. */
 static void caseFileLimit(void) {
@@ -627,6 +883,15 @@ static void deviceFill(const char *folder, int fill) {
   close(fd);
 }
 
+/* Uses it up but for so many pages. */
+static void deviceLeave(const char *folder, int pages) {
+  char name[PATH_MAX + 8];
+  struct stat st;
+  deviceFill(folder, 1);
+  snprintf(name, sizeof(name), "%s/filler", folder);
+  CHECK(stat(name, &st) == 0 && truncate(name, st.st_size - pages * 4096) == 0);
+}
+
 /* A full device is met before anything has changed, and not as a signal in the middle of a store. */
 static void caseFullDevice(void) {
   mmapsync *h = channelOpen();
@@ -642,6 +907,18 @@ static void caseFullDevice(void) {
   /* With no room at all, not even the state. */
   deviceFill(checkFolder, 1);
   FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_FULL, "\"%s_state\": no room for 16 bytes",
+        checkPath);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  deviceFill(checkFolder, 0);
+
+  /* With room for the state only, and then for P_writer, too. */
+  deviceLeave(checkFolder, 1);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_FULL, "\"%s_writer\": no room for 4096 bytes",
+        checkPath);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  deviceFill(checkFolder, 0);
+  deviceLeave(checkFolder, 1);
+  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_FULL, "\"%s_readers\": no room for 4096 bytes",
         checkPath);
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
   deviceFill(checkFolder, 0);
@@ -677,6 +954,9 @@ static void caseFullDevice(void) {
 
 static const CheckCase cases[] = {
     {"modes", caseModes},
+    {"modes_replaced", caseModesReplaced},
+    {"readers_grow", caseReadersGrow},
+    {"shrinks", caseShrinks},
     {"reused", caseReused},
     {"paths", casePaths},
     {"deep_folder", caseDeepFolder},
@@ -686,6 +966,8 @@ static const CheckCase cases[] = {
     {"not_opened", caseNotOpened},
     {"state_size", caseStateSize},
     {"not_regular", caseNotRegular},
+    {"not_regular_pins", caseNotRegularPins},
+    {"pins_damaged", casePinsDamaged},
     {"state_foreign", caseStateForeign},
     {"foreign_writer", caseForeignWriter},
     {"data_lost", caseDataLost},

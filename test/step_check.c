@@ -1,136 +1,22 @@
 #define _GNU_SOURCE
 /*
-** step_check.c - the protocol, one machine instruction at a time.
+** step_check.c - counters and the writer, one machine instruction at a time.
 **
 ** A child process reads or writes under ptrace(), single-stepped, and its parent looks, publishes or
 ** begins to write at every stop.  So what is promised "at any instruction" is tried at each of them, and
-** not left to chance as in core_hammer.c:
+** not left to chance as in the torture.  Slots and locks are in slotstep_check.c:
 **
 **     reader   it is stopped after its 1st instruction, its 2nd, ...; then there is every kind of
-**              publish, done or begun; then it goes on.  Its view must be whole, and must be pinned
+**              publish, done or begun; then it goes on.  Its view must be whole, and must be counted
 **     leaving  the same for a release: the counters must come back to 0
 **     writer   at every stop readers find the old snapshot whole, or the new one, and once they have
 **              found the new one never the old; and the channel as it is at that moment (a copy of it,
 **              for the lock of a dead writer is gone) can be written and read
-**
-** Only for x86-64: elsewhere a step may come between the two halves of an atomic operation and undo it.
 */
-#include "check.h"
-
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <time.h>
-
+#include "check_step.h"
 #include "sys.h"
 
 #define GRACE_MS 1
-
-/* Instructions from one stop of a reader to the next.  A sanitizer makes many of one, and a fork slow;
-** what it is there for shows at some of them too. */
-#define STRIDE   (CHECK_SANITIZED ? 17 : 1)
-
-/* What parent and child share. */
-typedef struct Shared {
-  volatile int done; /* the child has made the call */
-  volatile int
-      voided; /* to the child: the grace time ended meanwhile, so expect nothing of the view */
-} Shared;
-
-static Shared *shared;
-
-/* ---- payloads that name their sequence -------------------------------------------------------- */
-
-static uint64_t sequence; /* of the last publish */
-
-static size_t payloadSize(uint64_t of) { return 8 * (size_t)(5 + of % 3); }
-
-static void payloadFill(uint64_t *word, uint64_t of) {
-  size_t i;
-  for (i = 0; i < payloadSize(of) / 8; i++) word[i] = of;
-}
-
-static int payloadWhole(const mmapsync_view *view) {
-  const uint64_t *word = view->data;
-  size_t i, whole = view->sequence != 0 && view->size == payloadSize(view->sequence);
-  for (i = 0; whole && i < view->size / 8; i++) whole = word[i] == view->sequence;
-  return (int)whole;
-}
-
-/* Publishes the next one.  1 if readers had to be given up. */
-static int publish(mmapsync *h) {
-  uint64_t word[16];
-  mmapsync_result result;
-  payloadFill(word, sequence + 1);
-  OK(h, mmapsync_write(h, word, payloadSize(sequence + 1), &result));
-  CHECK(result.sequence == sequence + 1);
-  sequence++;
-  return result.reset;
-}
-
-/* ---- stepping --------------------------------------------------------------------------------- */
-
-/* Starts a child that does `prepare`, stops, makes the call and stops again. */
-static pid_t stepStart(void (*prepare)(void), void (*call)(void), void (*after)(void)) {
-  pid_t pid;
-  int status = 0;
-
-  shared->done = shared->voided = 0;
-  pid = fork();
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(77);
-    prepare();
-    raise(SIGSTOP);
-    call();
-    shared->done = 1;
-    raise(SIGSTOP);
-    after();
-    _exit(0);
-  }
-  CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) checkSkip("no right to trace a child");
-  CHECK(WIFSTOPPED(status));
-  return pid;
-}
-
-/* Lets it go on for n instructions.  0 if the call was over before that. */
-static int step(pid_t pid, long n) {
-  int status;
-  for (; n > 0 && !shared->done; n--) {
-    CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-  }
-  return !shared->done;
-}
-
-/* Lets it run to its next stop after the call. */
-static void stepRest(pid_t pid) {
-  int status;
-  while (!shared->done) {
-    CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-  }
-}
-
-/* Lets it do what it does after the call, and end. */
-static void stepEnd(pid_t pid) {
-  int status;
-  do {
-    CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid);
-  } while (WIFSTOPPED(status));
-  if (status != 0) checkFail(__LINE__, "status %x", (unsigned)status);
-}
-
-static void stepSetUp(void) {
-#if !defined(__x86_64__) || defined(__SANITIZE_THREAD__)
-  checkSkip("only for x86-64, without the thread sanitizer");
-#endif
-  shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  CHECK(shared != MAP_FAILED);
-}
 
 /* ---- a reader --------------------------------------------------------------------------------- */
 
@@ -142,7 +28,7 @@ static int readCode;
 static void readerPrepare(void) {
   mmapsync *writer = channelOpen();
   int i;
-  reader = channelOpen();
+  reader = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   for (i = 0; i < 2; i++) {
     OK(reader, mmapsync_read(reader, &view));
     mmapsync_release(reader, &view);
@@ -204,7 +90,7 @@ static void readerBegin(mmapsync **writer, mmapsync **look) {
   channelRemove();
   sequence = 0;
   *writer = channelOpenGrace(GRACE_MS);
-  *look = channelOpen();
+  *look = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   publish(*writer);
   publish(*writer);
 }
@@ -336,7 +222,7 @@ static void caseLeaving(void) {
 
   stepSetUp();
   writer = channelOpenGrace(GRACE_MS);
-  look = channelOpen();
+  look = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   publish(writer);
   publish(writer);
   for (publishes = 0; publishes <= 3; publishes++) {
@@ -373,18 +259,20 @@ static void writerPrepare(void) {
 static void writerCall(void) { publish(writerOfChild); }
 static void writerAfter(void) { mmapsync_close(writerOfChild); }
 
+#define FILES 5
+
 /* All bytes of the channel's files, or what there is of them. */
 typedef struct Image {
-  long long size[3];
-  char bytes[3][16384];
+  long long size[FILES];
+  char bytes[FILES][16384];
 } Image;
 
-static const char *const endings[3] = {"_state", "_data_0", "_data_1"};
+static const char *const endings[FILES] = {"_state", "_writer", "_data_0", "_data_1", "_readers"};
 
 static void imageTake(Image *image) {
   int i;
   memset(image, 0, sizeof(*image));
-  for (i = 0; i < 3; i++) {
+  for (i = 0; i < FILES; i++) {
     image->size[i] = fileSize(endings[i]);
     CHECK(image->size[i] <= (long long)sizeof(image->bytes[i]));
     if (image->size[i] > 0) fileGet(endings[i], image->bytes[i], sizeof(image->bytes[i]));
@@ -402,7 +290,7 @@ static void imageUse(const Image *image) {
   mmapsync *h;
   int i;
   channelTurn("-copy");
-  for (i = 0; i < 3; i++) {
+  for (i = 0; i < FILES; i++) {
     if (image->size[i] >= 0) filePut(endings[i], image->bytes[i], (size_t)image->size[i]);
   }
   h = channelOpen();
@@ -445,7 +333,11 @@ static void writerStepped(int before) {
       mmapsync_release(held, &now);
     }
     imageTake(&image);
-    if (memcmp(&image, &last, sizeof(image)) == 0) continue;
+    /* But for P_readers, which comes last, and where the reader above stores. */
+    if (memcmp(image.bytes, last.bytes, (FILES - 1) * sizeof(image.bytes[0])) == 0 &&
+        memcmp(image.size, last.size, (FILES - 1) * sizeof(image.size[0])) == 0) {
+      continue;
+    }
     changes++;
     last = image;
     fresh = channelOpen();

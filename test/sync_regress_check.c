@@ -48,7 +48,8 @@ static void readOnce(mmapsync *h) {
 /* The crate's readers subtract at 0 too.  Then the next claim would make the counter 0, and protect
 ** nothing: it sets the counter high instead, and one write waits its grace time out. */
 static void caseBelowZero(void) {
-  mmapsync *writer = channelOpenGrace(50), *reader = channelOpen(), *other = channelOpen();
+  mmapsync *writer = channelOpenGrace(50), *reader = channelOpenPins(MMAPSYNC_PIN_COUNTER);
+  mmapsync *other = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   mmapsync_result done;
   mmapsync_view view, second;
   StateShared *state;
@@ -60,13 +61,13 @@ static void caseBelowZero(void) {
     writer = channelOpenGrace(50);
     WRITE(writer, "AAAA");
     mmapsync_close(reader);
-    reader = channelOpen();
+    reader = channelOpenPins(MMAPSYNC_PIN_COUNTER);
     state = stateShared();
     atomic_store(&state->readers[0], 0u - (uint32_t)late);
     OK(reader, mmapsync_read(reader, &view));
     CHECK(atomic_load(&state->readers[0]) == UINT32_C(1) << 30);
     mmapsync_close(other);
-    other = channelOpen();
+    other = channelOpenPins(MMAPSYNC_PIN_COUNTER);
     OK(other, mmapsync_read(other, &second));
     mmapsync_release(other, &second);
     CHECK(atomic_load(&state->readers[0]) == UINT32_C(1) << 30);
@@ -105,9 +106,9 @@ static void caseRemade(void) {
   OK(reader, mmapsync_read(reader, &view));
   SHOWS(&view, "brand new bytes!");
   CHECK(view.sequence == 2 && view.switched == 1);
-  COUNTS(writer, 0, 1);
+  PINS(writer, 0, 1);
   mmapsync_release(reader, &view);
-  COUNTS(writer, 0, 0);
+  PINS(writer, 0, 0);
   mmapsync_close(reader);
   mmapsync_close(writer);
 }
@@ -234,7 +235,7 @@ static void caseCutActive(void) {
       CHECK(truncate(fileName(i ? "_data_1" : "_data_0"), 0) == 0);
       h = which == 0 ? same : which == 1 ? reader : channelOpen();
       OK(h, mmapsync_write(h, "anew", 4, &done));
-      CHECK(done.sequence == (which < 2 ? (uint64_t)i + 2 : 1));
+      CHECK(done.sequence == (uint64_t)i + 2); /* P_writer knows it */
       HOLDS(h, "anew");
       OK(h, mmapsync_write(h, "again", 5, &done));
       HOLDS(h, "again");
@@ -299,8 +300,9 @@ static void caseForkClose(void) {
     OK(h, mmapsync_read(h, &view));
     CHECK(view.size == MB && ((const char *)view.data)[MB - 1] == 'p');
     childCloses(h);
-    COUNTS(other, view.version & 1 ? 0 : 1, view.version & 1 ? 1 : 0);
+    PINS(other, view.version & 1 ? 0 : 1, view.version & 1 ? 1 : 0);
     mmapsync_release(h, &view);
+    PINS(other, 0, 0);
 
     OK(h, mmapsync_build_begin(h, &b));
     OK(h, mmapsync_build_table(b, &table));
@@ -320,9 +322,10 @@ static void caseForkClose(void) {
   mmapsync_close(other);
 }
 
-/* A write that is aborted after it gave up readers has cost them their snapshot: the next result tells. */
+/* A write that is aborted after it gave up readers that count has cost them their snapshot: the next result
+** tells. */
 static void caseAbortReset(void) {
-  mmapsync *writer = channelOpenGrace(20), *reader = channelOpen();
+  mmapsync *writer = channelOpenGrace(20), *reader = channelOpenPins(MMAPSYNC_PIN_COUNTER);
   mmapsync_result done;
   mmapsync_view view;
   void *p;
@@ -344,9 +347,55 @@ static void caseAbortReset(void) {
   mmapsync_close(writer);
 }
 
+/* One that was to go to a new file has cost nobody anything: the file of the view keeps its name, and the
+** next write has to give it up once more. */
+static void caseAbortReplace(void) {
+  static const int kinds[] = {MMAPSYNC_PIN_SLOT, MMAPSYNC_PIN_LOCK};
+  mmapsync *writer, *reader, *other;
+  mmapsync_result done;
+  mmapsync_view view;
+  struct stat before, after;
+  size_t i;
+  void *p;
+
+  for (i = 0; i < 2; i++) {
+    channelRemove();
+    writer = channelOpenGrace(20);
+    other = channelOpen();
+    reader = channelOpenPins(kinds[i]);
+    WRITE(writer, "aaaa");
+    OK(reader, mmapsync_read(reader, &view));
+    WRITE(writer, "bbbb");
+    CHECK(stat(fileName("_data_0"), &before) == 0);
+    OK(writer, mmapsync_write_begin(writer, 100000, &p));
+    CHECK(fileSize("_data_0_new") >= 100000);
+    memset(p, 'z', 100000);
+    mmapsync_write_abort(writer);
+    CHECK(fileCount() == 5 && stat(fileName("_data_0"), &after) == 0);
+    CHECK(after.st_ino == before.st_ino && after.st_size == before.st_size);
+    SHOWS(&view, "aaaa");
+    HOLDS(writer, "bbbb");
+    OK(writer, mmapsync_write(writer, "cccc", 4, &done));
+    CHECK(done.reset == 0 && done.replaced == 1 && done.waited_ms >= 20 && done.sequence == 3);
+    SHOWS(&view, "aaaa");
+    HOLDS(other, "cccc");
+    OK(writer, mmapsync_write(writer, "dddd", 4, &done));
+    OK(writer, mmapsync_write(writer, "eeee", 4, &done));
+    CHECK(done.reset == 0 && done.replaced == 0 && done.waited_ms == 0);
+    SHOWS(&view, "aaaa");
+    mmapsync_release(reader, &view);
+    PINS(reader, 0, 0);
+    mmapsync_close(reader);
+    mmapsync_close(other);
+    mmapsync_close(writer);
+  }
+}
+
 /* Fails to map what a writer maps of a data file. */
 static void *mapFails(void *p, size_t n, int prot, int flags, int fd, off_t at) {
-  if (prot == (PROT_READ | PROT_WRITE) && n > STATE_SIZE) {
+  struct stat st, data;
+  if (prot == (PROT_READ | PROT_WRITE) && fd >= 0 && fstat(fd, &st) == 0 &&
+      stat(fileName("_data_0"), &data) == 0 && st.st_ino == data.st_ino) {
     errno = ENOMEM;
     return MAP_FAILED;
   }
@@ -402,7 +451,7 @@ static void caseLockSwitch(void) {
   }
 }
 
-/* What mmapsync.h warns of: after another kind of writer, a handle that is new counts from 1 again. */
+/* P_writer knows the sequence where the newest snapshot is of another kind of writer and has none. */
 static void caseSequenceForeign(void) {
   mmapsync *h = channelOpen(), *fresh = channelOpen();
   mmapsync_result done;
@@ -415,11 +464,11 @@ static void caseSequenceForeign(void) {
   state = stateShared();
   atomic_store(&state->version, versionMake(0, 8, 0x1234));
   OK(fresh, mmapsync_write(fresh, "ours", 4, &done));
-  CHECK(done.sequence == 1);
+  CHECK(done.sequence == 5);
   filePoke("_data_0", 0, "foreign!", 8);
   atomic_store(&state->version, versionMake(0, 8, 0x1234));
   OK(h, mmapsync_write(h, "ours", 4, &done));
-  CHECK(done.sequence == 5);
+  CHECK(done.sequence == 6);
   munmap(state, STATE_SIZE);
   mmapsync_close(fresh);
   mmapsync_close(h);
@@ -467,7 +516,7 @@ static void caseDurableAfter(void) {
   sysSet("fsync", (SysFunction)syncNote);
 
   WRITE(durable, "one");
-  SYNCED("/0s");
+  SYNCED("0/s");
   WRITE(other, "two");
   SYNCED("");
   OK(durable, mmapsync_write_begin(durable, 5, &p));
@@ -549,6 +598,7 @@ static const CheckCase cases[] = {
     {"cut_trailer", caseCutTrailer},
     {"fork_close", caseForkClose},
     {"abort_reset", caseAbortReset},
+    {"abort_replace", caseAbortReplace},
     {"map_fails", caseMapFails},
     {"lock_switch", caseLockSwitch},
     {"sequence_foreign", caseSequenceForeign},

@@ -64,9 +64,9 @@ proc line {work what} {
   puts [string trimright $row]
 }
 
-proc coreLine {work what engine other} {
-  puts [format "%-19s %8s %8s %-16s %s" $what [ns $work mmapsync] [ns $work $engine] \
-      [spread [ratios $work mmapsync $engine]] $other]
+proc coreLine {work what engine other {ours mmapsync}} {
+  puts [format "%-19s %8s %8s %-16s %s" $what [ns $work $ours] [ns $work $engine] \
+      [spread [ratios $work $ours $engine]] $other]
 }
 
 # All of it as JSON: numbers and plain names only, so nothing needs quoting.
@@ -111,8 +111,10 @@ proc main {} {
   }
 
   puts "\nthe core alone, beside what is named on the right\n"
-  coreLine read  "enter + leave read" count "atomic add, subtract"
-  coreLine read2 "  two processes" count "the same, two processes"
+  foreach {ours what} {slot "read, by slot" counter "read, by counter" lock "read, by lock"} {
+    coreLine read $what count "atomic add, subtract" $ours
+    coreLine read2 "  two processes" count "the same, two processes" $ours
+  }
   coreLine write36 "write 36 bytes" pwrite "pwrite()"
   coreLine write4K "write 4 KiB" memcpy "memcpy() to a mapped file"
   coreLine write1M "write 1 MiB" memcpy "the same"

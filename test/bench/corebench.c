@@ -5,9 +5,9 @@
 **
 ** Each work stands beside something everyone knows, done in the same run in the same folder:
 **
-**   read         enter and leave a read of 36 bytes, touching one of them.  Beside it: an atomic add and
-**                an atomic subtract on one shared word, which is the least that any scheme pays whose
-**                readers count themselves in and out.
+**   read         enter and leave a read of 36 bytes, touching one of them, by each kind of pin.  Beside
+**                it: an atomic add and an atomic subtract on one shared word, which is the least that any
+**                scheme pays whose readers count themselves in and out.
 **   read2        the same while a second process does the same.
 **   write36      publish 36 bytes, the writer's lock held throughout.  Beside it: one pwrite() of 36
 **                bytes to an open file.
@@ -51,11 +51,12 @@ static void check(mmapsync *h, int rc, const char *what) {
   if (rc != MMAPSYNC_OK) benchFail("%s: %s", what, h ? mmapsync_errmsg(h) : mmapsync_errstr(rc));
 }
 
-static mmapsync *openChannel(int lock) {
+static mmapsync *openChannel(int lock, int pins) {
   mmapsync *h = NULL;
   mmapsync_options opt;
   mmapsync_options_init(&opt);
   opt.lock = lock;
+  opt.pins = pins;
   int rc = mmapsync_open(channel, &opt, &h);
   check(h, rc, "open");
   return h;
@@ -83,8 +84,32 @@ static void countLoop(uint32_t n) {
   }
 }
 
-/* Runs one kind of loop in a second process until stopped. */
-static pid_t startSecond(int counting) {
+/* What is timed: the kinds of pin, each with a handle of its own, and bare counting. */
+typedef struct Engine {
+  const char *name;
+  int pins; /* MMAPSYNC_PIN_..., or 0: bare counting */
+  uint32_t reads;
+  mmapsync *h;
+} Engine;
+
+static Engine engines[] = {
+    {"slot", MMAPSYNC_PIN_SLOT, READS, NULL},
+    {"counter", MMAPSYNC_PIN_COUNTER, READS, NULL},
+    {"lock", MMAPSYNC_PIN_LOCK, READS / 20, NULL},
+    {"count", 0, READS, NULL},
+};
+#define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
+
+static void engineLoop(const Engine *e, mmapsync *h, uint32_t n) {
+  if (e->pins) {
+    readLoop(h, n);
+  } else {
+    countLoop(n);
+  }
+}
+
+/* Runs the same loop in a second process until stopped. */
+static pid_t startSecond(const Engine *e) {
   atomic_store(&shared->ready, 0);
   atomic_store(&shared->stop, 0);
   pid_t parent = getpid();
@@ -97,16 +122,10 @@ static pid_t startSecond(int counting) {
     }
     return pid;
   }
-  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE);
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE, e->pins);
   readLoop(h, 1);
   atomic_store(&shared->ready, 1);
-  while (!atomic_load(&shared->stop) && getppid() == parent) {
-    if (counting) {
-      countLoop(1000);
-    } else {
-      readLoop(h, 1000);
-    }
-  }
+  while (!atomic_load(&shared->stop) && getppid() == parent) engineLoop(e, h, 1000);
   mmapsync_close(h);
   _exit(0);
 }
@@ -119,35 +138,35 @@ static void stopSecond(pid_t pid) {
   }
 }
 
-static void timeReads(mmapsync *h, const char *work, const char *engine, int round, int two) {
-  int counting = strcmp(engine, "count") == 0;
-  pid_t pid = two ? startSecond(counting) : 0;
+static void timeReads(const Engine *e, const char *work, int round, int two) {
+  pid_t pid = two ? startSecond(e) : 0;
   uint64_t t = benchNow();
-  if (counting) {
-    countLoop(READS);
-  } else {
-    readLoop(h, READS);
-  }
+  engineLoop(e, e->h, e->reads);
   t = benchNow() - t;
   if (pid) stopSecond(pid);
-  benchTime(work, engine, round, t, READS);
+  benchTime(work, e->name, round, t, e->reads);
 }
 
 static void benchReads(int rounds) {
   char seven[SMALL];
   memset(seven, 7, sizeof(seven));
-  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE);
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE, MMAPSYNC_PIN_AUTO);
   check(h, mmapsync_write(h, seven, sizeof(seven), NULL), "write");
-  readLoop(h, READS / 10);
-  countLoop(READS / 10);
-  for (int i = 0; i < rounds; i++) {
-    const char *first = i % 2 ? "count" : "mmapsync", *second = i % 2 ? "mmapsync" : "count";
-    timeReads(h, "read", first, i, 0);
-    timeReads(h, "read", second, i, 0);
-    timeReads(h, "read2", first, i, 1);
-    timeReads(h, "read2", second, i, 1);
-  }
   mmapsync_close(h);
+  for (int k = 0; k < ENGINES; k++) {
+    Engine *e = &engines[k];
+    if (e->pins) e->h = openChannel(MMAPSYNC_LOCK_WRITE, e->pins);
+    engineLoop(e, e->h, e->reads / 10);
+    if (e->pins && mmapsync_pin_kind(e->h) != e->pins) benchFail("%s: another kind of pin", e->name);
+  }
+  for (int i = 0; i < rounds; i++) {
+    for (int k = 0; k < ENGINES; k++) {
+      const Engine *e = &engines[i % 2 ? ENGINES - 1 - k : k];
+      timeReads(e, "read", i, 0);
+      timeReads(e, "read2", i, 1);
+    }
+  }
+  for (int k = 0; k < ENGINES; k++) mmapsync_close(engines[k].h);
 }
 
 /* ---- writes --------------------------------------------------------------------------------- */
@@ -185,7 +204,7 @@ static void benchSmallWrites(int rounds) {
   uint64_t serial = 0;
   int fd[2];
   openFiles(fd);
-  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD);
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD, MMAPSYNC_PIN_AUTO);
   timeWrites(h, data, sizeof(data), 1000, &serial);
   for (int i = 0; i < rounds; i++) {
     for (int k = 0; k < 2; k++) {
@@ -227,7 +246,7 @@ static void benchWrites(const char *work, size_t size, uint32_t n, int rounds) {
     if (map[i] == MAP_FAILED) benchFail("mmap: %s", strerror(errno));
     memcpy(map[i], data, size);
   }
-  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD);
+  mmapsync *h = openChannel(MMAPSYNC_LOCK_HOLD, MMAPSYNC_PIN_AUTO);
   timeWrites(h, data, size, 4, &serial);
   for (int i = 0; i < rounds; i++) {
     for (int k = 0; k < 2; k++) {

@@ -366,7 +366,8 @@ static void benchMemory(const char *self, const char *file) {
 
 /* Where a channel's files are no longer wanted. */
 static void removeChannel(const char *channel) {
-  static const char *const suffix[] = {"_state", "_data_0", "_data_1"};
+  static const char *const suffix[] = {"_state",   "_data_0",     "_data_1",    "_writer",
+                                       "_readers", "_data_0_new", "_data_1_new"};
   for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
     char path[4200];
     snprintf(path, sizeof(path), "%s%s", channel, suffix[i]);

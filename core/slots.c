@@ -1,0 +1,319 @@
+#define _GNU_SOURCE
+/*
+** slots.c - P_readers: claiming a slot, and looking at all of them.  Layout and rules: slots.h.
+**
+** CLAIMING.  A slot may be taken over when the lock on its byte can be had.  To find one without asking
+** the kernel about each: first those whose pid is 0, which their owners gave back; then a few whose owners
+** may have died, a few more with each search (header.probe), so that the dead are found in the end and a
+** crowd of living readers does not make every attach slow; then a new one behind the last.
+**
+** SIGNATURE.  The layout of both P_writer and P_readers, as a number: raised by hand when the meaning of a
+** field changes, and by itself when a size or an offset does.
+*/
+#include "slots.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "handle.h"
+#include "page.h"
+#include "sys.h"
+
+#define SLOTS_MODE    0660
+#define SLOTS_MAGIC   "mmapsrd" /* and its NUL */
+
+/* Raised when readers and writers of two builds would not understand each other's pins. */
+#define LAYOUT_FORMAT UINT64_C(1)
+
+/* Slots of the dead that one search asks the kernel about. */
+#define PROBE_MOST    16u
+
+/* The file grows by this much. */
+#define GROW_STEP     4096u
+
+uint64_t slotsLayout(void) {
+  return LAYOUT_FORMAT << 48 | (uint64_t)sizeof(Slot) << 32 |
+         (uint64_t)offsetof(SlotsShared, slot) << 16 | (uint64_t)offsetof(PageShared, sequence);
+}
+
+static uint64_t slotsMagic(void) {
+  uint64_t magic;
+  memcpy(&magic, SLOTS_MAGIC, sizeof(magic));
+  return magic;
+}
+
+static size_t slotsEnd(uint32_t number) {
+  return offsetof(SlotsShared, slot) + ((size_t)number + 1) * SLOT_SIZE;
+}
+
+/* Slots that a mapping, or a file, of so many bytes has. */
+static uint32_t slotsIn(size_t bytes) {
+  size_t n = bytes < offsetof(SlotsShared, slot) ? 0 : bytes / SLOT_SIZE - 1;
+  return n < SLOTS_MOST ? (uint32_t)n : SLOTS_MOST;
+}
+
+static int slotsLock(const Slots *s, uint32_t number, short type) {
+  return sysBytes(s->fd, F_OFD_SETLK, &type, (off_t)number, 1);
+}
+
+int slotsAlive(const Slots *s, uint32_t number) {
+  short type = F_WRLCK;
+  /* The kernel may answer "none" without taking a lock of its own; see lockThere() in drain.c. */
+  atomic_thread_fence(memory_order_seq_cst);
+  if (sysBytes(s->fd, F_OFD_GETLK, &type, (off_t)number, 1) != 0) return -1;
+  atomic_thread_fence(memory_order_seq_cst);
+  return type != F_UNLCK;
+}
+
+/* Maps as far as the file reaches, and at least the header and one slot. */
+static int slotsMap(mmapsync *h, Slots *s) {
+  struct stat st;
+  size_t length;
+  void *p;
+
+  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->readers_name, "look at", errno);
+  length = (size_t)st.st_size;
+  if (length > slotsEnd(SLOTS_MOST - 1)) length = slotsEnd(SLOTS_MOST - 1);
+  if (length < slotsEnd(0)) {
+    return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": expected at least %zu bytes, found %lld",
+                       h->readers_name, slotsEnd(0), (long long)st.st_size);
+  }
+  if (s->shared && length == s->mapped) return MMAPSYNC_OK;
+  p = s->shared ? sysRemap(s->shared, s->mapped, length)
+                : sysMap(length, s->look ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
+  if (!p) return handleSystem(h, h->readers_name, "map", errno);
+  s->shared = p;
+  s->mapped = length;
+  return MMAPSYNC_OK;
+}
+
+/* Makes the file reach to the end of slot `number`, and maps it. */
+static int slotsGrow(mmapsync *h, Slots *s, uint32_t number) {
+  size_t want = (slotsEnd(number) + GROW_STEP - 1) & ~(size_t)(GROW_STEP - 1);
+  struct stat st;
+  int err;
+  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->readers_name, "look at", errno);
+  if ((uint64_t)st.st_size < want) {
+    /* Only ever makes the file longer, so it does not matter how many do this at once. */
+    err = sysReserve(s->fd, 0, (off_t)want);
+    if (err) return handleRoom(h, h->readers_name, want, err);
+  }
+  return slotsEnd(number) <= s->mapped ? MMAPSYNC_OK : slotsMap(h, s);
+}
+
+static int slotsForeign(mmapsync *h, const char *what, uint64_t want, uint64_t found) {
+  return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": damaged: expected %s %016llx, found %016llx",
+                     h->readers_name, what, (unsigned long long)want, (unsigned long long)found);
+}
+
+/* Whether the header is one of ours. */
+static int slotsCheck(mmapsync *h, const Slots *s) {
+  /* acquire: pairs with the release in slotsMend() */
+  uint64_t magic = atomic_load_explicit(&s->shared->magic, memory_order_acquire);
+  uint64_t layout = atomic_load_explicit(&s->shared->layout, memory_order_relaxed);
+  if (magic != slotsMagic()) return slotsForeign(h, "magic", slotsMagic(), magic);
+  if (layout != slotsLayout()) return slotsForeign(h, "layout", slotsLayout(), layout);
+  return MMAPSYNC_OK;
+}
+
+/* ---- a reader's own slot ------------------------------------------------------------------------ */
+
+static void slotsStamp(Slot *slot) {
+  uint64_t name[SLOT_NAME_MAX / 8] = {0};
+  const char *program = program_invocation_short_name;
+  size_t i, n = strlen(program);
+  memcpy(name, program, n < SLOT_NAME_MAX ? n : SLOT_NAME_MAX - 1);
+  /* relaxed, all: for people */
+  for (i = 0; i < SLOT_NAME_MAX / 8; i++) {
+    atomic_store_explicit(&slot->program[i], name[i], memory_order_relaxed);
+  }
+  atomic_store_explicit(&slot->attached_ns, sysWallClock(), memory_order_relaxed);
+  atomic_store_explicit(&slot->pinned_ns, 0, memory_order_relaxed);
+  atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
+}
+
+/* With the lock on its byte had: makes the slot ours. */
+static void slotsTake(Slots *s, uint32_t number) {
+  SlotsShared *p = s->shared;
+  Slot *slot = &p->slot[number];
+  /* sequentially consistent: if another owner has raised it far enough, that comes before our first claim */
+  uint32_t used = atomic_load_explicit(&p->used, memory_order_seq_cst);
+  uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+
+  /* What a dead owner left pinned is over; n goes on. */
+  atomic_store_explicit(&slot->word, word & ~SLOT_MASK, memory_order_seq_cst);
+  slotsStamp(slot);
+  /* sequentially consistent: before the slot's first claim, for the writer's look in drainSlots() */
+  while (used <= number &&
+         !atomic_compare_exchange_weak_explicit(&p->used, &used, number + 1, memory_order_seq_cst,
+                                                memory_order_relaxed)) {
+  }
+}
+
+/* Tries to take a slot below `used`.  1, or 0 if there is none to be found in a hurry. */
+static int slotsReuse(Slots *s, uint32_t used, uint32_t *number) {
+  SlotsShared *p = s->shared;
+  uint32_t i, k, probe;
+
+  for (k = 0; k < used; k++) {
+    if (atomic_load_explicit(&p->slot[k].pid, memory_order_relaxed) != 0) continue;
+    if (slotsLock(s, k, F_WRLCK) == 0) {
+      *number = k;
+      return 1;
+    }
+  }
+  probe = atomic_load_explicit(&p->probe, memory_order_relaxed);
+  for (i = 0; i < PROBE_MOST && i < used; i++) {
+    k = (probe + i) % used;
+    if (slotsLock(s, k, F_WRLCK) == 0) {
+      *number = k;
+      break;
+    }
+    if (errno != EAGAIN && errno != EACCES)
+      i = PROBE_MOST; /* no locks to be had: slotsClaim() says why */
+  }
+  atomic_store_explicit(&p->probe, used ? (probe + i) % used : 0, memory_order_relaxed);
+  return i < PROBE_MOST && i < used;
+}
+
+int slotsClaim(mmapsync *h, Slots *s, uint32_t *number) {
+  struct stat st;
+  uint32_t used, k;
+  int rc;
+
+  assert(!s->shared);
+  rc = handleOpen(h, h->readers_name, O_RDWR, 0, &s->fd, &st, NULL);
+  if (rc != MMAPSYNC_OK) return rc;
+  rc = slotsMap(h, s);
+  if (rc == MMAPSYNC_OK) rc = slotsCheck(h, s);
+  if (rc != MMAPSYNC_OK) goto failed;
+
+  used = atomic_load_explicit(&s->shared->used, memory_order_relaxed);
+  if (used > slotsIn(s->mapped)) used = slotsIn(s->mapped);
+  if (slotsReuse(s, used, number)) {
+    slotsTake(s, *number);
+    return MMAPSYNC_OK;
+  }
+  for (k = used; k < SLOTS_MOST; k++) {
+    rc = slotsGrow(h, s, k);
+    if (rc != MMAPSYNC_OK) goto failed;
+    if (slotsLock(s, k, F_WRLCK) == 0) {
+      slotsTake(s, k);
+      *number = k;
+      return MMAPSYNC_OK;
+    }
+    if (errno != EAGAIN && errno != EACCES) {
+      rc = handleSystem(h, h->readers_name, "lock", errno);
+      goto failed;
+    }
+  }
+  rc = handleError(h, MMAPSYNC_FULL, "\"%s\": expected at most %u readers", h->readers_name,
+                   SLOTS_MOST);
+
+failed:
+  slotsClose(s);
+  return rc;
+}
+
+void slotsRelease(Slots *s, uint32_t number) {
+  Slot *slot = &s->shared->slot[number];
+  uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+  /* release: pairs with the look in drainSlots() */
+  atomic_store_explicit(&slot->word, word & ~SLOT_MASK, memory_order_release);
+  atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
+  /* By hand: a child may have a descriptor of this open file, too. */
+  (void)slotsLock(s, number, F_UNLCK);
+}
+
+/* ---- all slots ---------------------------------------------------------------------------------- */
+
+/* Makes the header, or makes it anew; the caller holds the writer's lock. */
+static int slotsMend(mmapsync *h, Slots *s, int created) {
+  uint32_t used, all;
+  int rc = s->shared ? MMAPSYNC_OK : slotsGrow(h, s, 0);
+  if (rc == MMAPSYNC_OK && !s->shared) rc = slotsMap(h, s);
+  if (rc != MMAPSYNC_OK || slotsCheck(h, s) == MMAPSYNC_OK) return rc;
+  s->mended = 1;
+  /* Whoever may have had a slot here must still be found: all that the file has room for. */
+  rc = slotsMap(h, s);
+  if (rc != MMAPSYNC_OK) return rc;
+  all = created ? 0 : slotsIn(s->mapped);
+  used = atomic_load_explicit(&s->shared->used, memory_order_relaxed);
+  while (used < all &&
+         !atomic_compare_exchange_weak_explicit(&s->shared->used, &used, all, memory_order_seq_cst,
+                                                memory_order_relaxed)) {
+  }
+  atomic_store_explicit(&s->shared->layout, slotsLayout(), memory_order_relaxed);
+  /* release: pairs with the acquire in slotsCheck() */
+  atomic_store_explicit(&s->shared->magic, slotsMagic(), memory_order_release);
+  return MMAPSYNC_OK;
+}
+
+int slotsOpen(mmapsync *h, Slots *s, int make) {
+  struct stat st;
+  int rc, created = 0;
+
+  assert(!s->shared);
+  s->look = !make;
+  rc = handleOpen(h, h->readers_name, make ? O_RDWR : O_RDONLY, make ? SLOTS_MODE : 0, &s->fd, &st,
+                  &created);
+  if (rc != MMAPSYNC_OK) return rc;
+  if (created) h->writer.folder_synced = 0;
+  if (make) {
+    rc = slotsMend(h, s, created);
+  } else {
+    rc = slotsMap(h, s);
+    if (rc == MMAPSYNC_OK) rc = slotsCheck(h, s);
+  }
+  if (rc != MMAPSYNC_OK) slotsClose(s);
+  return rc;
+}
+
+int slotsHeal(mmapsync *h, Slots *s) {
+  Slots made = {.fd = -1};
+  struct stat st;
+  int err;
+  if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->readers_name, "look at", errno);
+  if (st.st_nlink == 0) {
+    /* Removed by somebody who should not have done so: readers that come now claim slots in a new one. */
+    err = slotsOpen(h, &made, 1);
+    if (err != MMAPSYNC_OK) return err;
+    slotsClose(s);
+    *s = made;
+    s->mended = 1;
+    return MMAPSYNC_OK;
+  }
+  if ((uint64_t)st.st_size < s->mapped) {
+    err = sysReserve(s->fd, 0, (off_t)s->mapped);
+    if (err) return handleRoom(h, h->readers_name, s->mapped, err);
+    s->mended = 1;
+  }
+  return slotsMend(h, s, 0);
+}
+
+int slotsUsed(mmapsync *h, Slots *s, uint32_t *used) {
+  int rc;
+  if (!s->look && atomic_load_explicit(&s->shared->magic, memory_order_relaxed) != slotsMagic()) {
+    rc = slotsHeal(h, s);
+    if (rc != MMAPSYNC_OK) return rc;
+  }
+  /* sequentially consistent: comes after the load of the version word that made our file the inactive
+  ** one, and pairs with the raise in slotsTake() */
+  *used = atomic_load_explicit(&s->shared->used, memory_order_seq_cst);
+  if (*used <= slotsIn(s->mapped)) return MMAPSYNC_OK;
+  rc = slotsMap(h, s);
+  if (rc == MMAPSYNC_OK && *used > slotsIn(s->mapped)) *used = slotsIn(s->mapped); /* damaged */
+  return rc;
+}
+
+void slotsClose(Slots *s) {
+  if (s->shared) sysUnmap(s->shared, s->mapped);
+  if (s->fd >= 0) sysClose(s->fd);
+  s->shared = NULL;
+  s->mapped = 0;
+  s->fd = -1;
+}

@@ -1,0 +1,125 @@
+/*
+** slots.h - P_readers: what readers tell the writer.
+**
+** The file is a header of 64 bytes and then slots of 64 bytes, each a cache line, so that no two readers
+** ever store to one line.  It grows by whole pages and never shrinks.  A handle that reads claims a slot
+** when it attaches, and keeps it.
+**
+**     offset 0  u64  magic     "mmapsrd" and a NUL
+**            8  u64  layout    as in P_writer
+**           16  u32  used      slots that were ever claimed; only rises.  The writer looks at no more
+**           20  u32  waiting   1: somebody sleeps until the next publish; a writer sets it to 0 before its
+**                              switch, and wakes all after it (wait.c)
+**           24  u32  probe     where the next search for a dead slot goes on
+**
+** and of a slot:
+**
+**            0  u64  word      n << 2 | mask, the pin word: mask bit i says "I read data file i"; n rises
+**                              with every claim, over all owners, so no two claims ever look the same
+**            8  u32  pid       of the owner, in its PID namespace; 0: nobody's.  For people, and a hint
+**                              where a free slot is to be found
+**           12  u32  unused
+**           16  u64  attached_ns  since when it is the owner's, wall clock: for people
+**           24  u64  pinned_ns    since when mask is not 0, if the owner says so (options.stamp)
+**           32  u8[16] program    the owner's name, NUL-terminated: for people
+**           48  16 bytes unused
+**
+** OWNER.  Slot k is whose OFD write lock is on byte k of the file.  The kernel drops it when the last
+** descriptor of that open file is closed: when its owner ends, however it ends, in whatever PID
+** namespace.  So "is it alive" is a question of fact, and neither a pid that was reused nor a clock can
+** answer it wrongly.  (A child that was forked keeps its parent's descriptors open; see pins.h, FORK.)
+**
+** WHO WRITES WHAT.
+**
+**     word      the owner: plain stores, as pins.h says.  The writer, only when the lock on the byte is
+**               gone: compare-and-swap from the exact word it saw to the same n with mask 0.  A new
+**               owner's claim makes that fail.  A new owner goes on from the n that it finds.
+**     the rest of a slot
+**               the owner.
+**     used      whoever claims a slot at or beyond it: raised before that slot's first claim.
+**     waiting   who waits: to 1.  The writer: to 0.
+**
+** DAMAGE.  Whoever may write this file can void the pins in it; that is what file permissions are for
+** (readers who may not write it pin by locks).  If the header is no longer ours, the writer restores it
+** and takes every slot that the file has room for as used.  A file that was cut short is made longer
+** again by the next writer who takes the lock; who has the missing part mapped and touches it before
+** that is killed by the kernel (SIGBUS), as with the data files.
+*/
+#ifndef MMAPSYNC_SLOTS_H
+#define MMAPSYNC_SLOTS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mmapsync;
+
+#define SLOT_SIZE     64
+#define SLOT_NAME_MAX 16
+/* More readers than this have to pin by locks. */
+#define SLOTS_MOST    (1u << 20)
+
+#define SLOT_MASK     UINT64_C(3)
+#define SLOT_N(word)  ((word) >> 2)
+
+typedef struct Slot {
+  _Atomic uint64_t word;
+  _Atomic uint32_t pid;
+  uint32_t unused0;
+  _Atomic uint64_t attached_ns;
+  _Atomic uint64_t pinned_ns;
+  _Atomic uint64_t program[SLOT_NAME_MAX / 8];
+  uint64_t unused1[2];
+} Slot;
+
+typedef struct SlotsShared {
+  _Atomic uint64_t magic;
+  _Atomic uint64_t layout;
+  _Atomic uint32_t used;
+  _Atomic uint32_t waiting;
+  _Atomic uint32_t probe;
+  uint32_t unused0;
+  uint64_t unused1[4];
+  Slot slot[];
+} SlotsShared;
+
+_Static_assert(sizeof(Slot) == SLOT_SIZE && offsetof(SlotsShared, slot) == SLOT_SIZE,
+               "a slot is one cache line, and so is the header");
+
+/* The file as one party has it open: a reader for its own slot, a writer to look at all.  They are two
+** open files even within one handle, since nobody sees the locks of his own open file. */
+typedef struct Slots {
+  int fd;              /* -1: not open */
+  SlotsShared *shared; /* NULL likewise */
+  size_t mapped;       /* bytes */
+  int look;            /* mapped to look only */
+  int mended;          /* set when the file, or its header, had to be made anew */
+} Slots;
+
+/* What a build takes for granted of P_writer and P_readers; see SIGNATURE in slots.c. */
+uint64_t slotsLayout(void);
+
+/* Reader: opens the file and claims a slot, whose number goes to *number.  NOTFOUND, without a
+** sentence, if there is no file; PERM if it may not be written; CORRUPT if its header is not ours; FULL
+** if there are too many slots or no room; others of handleSystem().  On failure *s is closed. */
+int slotsClaim(struct mmapsync *h, Slots *s, uint32_t *number);
+
+/* Reader: gives the slot back: mask 0, pid 0, lock gone. */
+void slotsRelease(Slots *s, uint32_t number);
+
+/* Opens the file to look at all slots, for which read permission is enough; with `make` for a writer, who holds
+** the writer's lock, and makes or mends it. */
+int slotsOpen(struct mmapsync *h, Slots *s, int make);
+
+/* Makes the file as long again as it was when it was mapped, and its header ours.  As slotsOpen(). */
+int slotsHeal(struct mmapsync *h, Slots *s);
+
+/* How many slots there are to look at, mapped as far as that.  OK, or why they cannot be mapped. */
+int slotsUsed(struct mmapsync *h, Slots *s, uint32_t *used);
+
+/* Whether slot `number` has a living owner other than this very open file.  1, or 0, or -1 with errno. */
+int slotsAlive(const Slots *s, uint32_t number);
+
+void slotsClose(Slots *s);
+
+#endif
