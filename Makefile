@@ -82,7 +82,7 @@ model: ## check the protocol exhaustively with spin, and that it fails without e
 	@CC='$(CC)' test/model/run.sh
 
 # The extension stays in memory to the end, so that a report of a leak can name its functions.
-ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+ASAN_FLAGS = -DMMAPSYNC_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
   -Wl,-z,nodelete
 # The runtime must be there before tclsh is, which was not built with it.
 ASAN_ENV = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \

@@ -236,7 +236,7 @@ static inline mmapsync *channelOpenPins(int pins) {
 #define PINS(h, of0, of1) checkPins(__LINE__, (h), (of0), (of1))
 
 /* All readers of the channel, into out[CHECK_READERS]; how many. */
-#define CHECK_READERS 256
+#define CHECK_READERS     256
 static inline size_t checkReaders(int line, mmapsync *h, mmapsync_reader *out) {
   size_t count;
   int rc = mmapsync_readers(h, out, CHECK_READERS, &count);

@@ -157,7 +157,8 @@ static void benchReads(int rounds) {
     Engine *e = &engines[k];
     if (e->pins) e->h = openChannel(MMAPSYNC_LOCK_WRITE, e->pins);
     engineLoop(e, e->h, e->reads / 10);
-    if (e->pins && mmapsync_pin_kind(e->h) != e->pins) benchFail("%s: another kind of pin", e->name);
+    if (e->pins && mmapsync_pin_kind(e->h) != e->pins)
+      benchFail("%s: another kind of pin", e->name);
   }
   for (int i = 0; i < rounds; i++) {
     for (int k = 0; k < ENGINES; k++) {
