@@ -86,12 +86,17 @@ static inline pid_t stepStart(void (*prepare)(void), void (*call)(void), void (*
   return pid;
 }
 
+/* Whether it stopped as it should, and not for a crash. */
+static inline int stepStopped(int status) {
+  return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP);
+}
+
 /* Lets it go on for n instructions.  0 if the call was over before that. */
 static inline int step(pid_t pid, long n) {
   int status;
   for (; n > 0 && !shared->done; n--) {
     CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+    CHECK(waitpid(pid, &status, 0) == pid && stepStopped(status));
   }
   return !shared->done;
 }
@@ -101,7 +106,7 @@ static inline void stepRest(pid_t pid) {
   int status;
   while (!shared->done) {
     CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+    CHECK(waitpid(pid, &status, 0) == pid && stepStopped(status));
   }
 }
 
@@ -111,7 +116,7 @@ static inline void stepEnd(pid_t pid) {
   do {
     CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
     CHECK(waitpid(pid, &status, 0) == pid);
-  } while (WIFSTOPPED(status));
+  } while (stepStopped(status));
   if (status != 0) checkFail(__LINE__, "status %x", (unsigned)status);
 }
 

@@ -179,7 +179,7 @@ static void graceHeld(int pins) {
   mmapsync_result done;
   mmapsync_view slow, view;
   mmapsync_reader r[CHECK_READERS];
-  char text[16];
+  char text[24];
   ino_t node[2];
   size_t count;
   int i;
@@ -241,7 +241,7 @@ static void caseGraceHeldReads(void) {
   mmapsync *writer, *late;
   mmapsync_result done;
   mmapsync_view slow, view;
-  char text[16];
+  char text[24];
   size_t i;
   int k;
 

@@ -296,6 +296,7 @@ static void imageUse(const Image *image) {
   mmapsync *h;
   size_t i;
   channelTurn("-copy");
+  channelRemove();
   for (i = 0; i < CHECK_ENDINGS; i++) {
     if (image->size[i] >= 0) filePut(checkEndings[i], image->bytes[i], (size_t)image->size[i]);
   }

@@ -103,18 +103,15 @@ static void reading(int publishes, int begun) {
 static void caseReading(void) {
   pins = MMAPSYNC_PIN_SLOT;
   reading(0, 1);
-  reading(1, 0);
   reading(1, 1);
   reading(2, 0);
-  reading(2, 1);
-  reading(3, 0);
+  reading(3, 1);
 }
 
 static void caseReadingByLock(void) {
   pins = MMAPSYNC_PIN_LOCK;
-  reading(1, 0);
   reading(1, 1);
-  reading(2, 1);
+  reading(2, 0);
 }
 
 static void leaving(void) {
@@ -123,7 +120,7 @@ static void leaving(void) {
   mmapsync_result result;
   long n;
   int i, on, publishes;
-  for (publishes = 0; publishes <= 2; publishes++) {
+  for (publishes = 0; publishes <= 2; publishes += 2) {
     for (n = 0, on = 1; on; n += STRIDE) {
       pid_t pid = begin(leavingPrepare, leavingCall, leavingAfter);
       snprintf(checkAbout, sizeof(checkAbout), "%d publishes at instruction %ld", publishes, n);
