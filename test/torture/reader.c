@@ -329,7 +329,7 @@ static void readerPass(Reader *r) {
   uint64_t phase = gait();
   int i, reads = 1;
 
-  r->sprint = (int)(phase & 1);
+  r->sprint = gaitSprint(phase);
   marksOn = !r->sprint;
   if (r->sprint && laneSprints(self.lane, phase)) {
     reads = SPRINT;

@@ -11,7 +11,7 @@
 ** that competes for the lock now and then.  This process, the supervisor, sends SIGKILL and starts the dead
 ** again, SIGSTOP and some time later SIGCONT, and SIGUSR1, whose handler naps.  So everybody is interrupted
 ** between any two instructions, for a moment or for several grace times.  System calls are delayed
-** as well (marks.c).  Time goes in two gaits by turns, of 67 ms: at a walk all of this; at a sprint readers and
+** as well (marks.c).  Time goes in two gaits, of 67 and 134 ms by turns: at a walk all of this; at a sprint readers and
 ** the writer do nothing but read and publish a few words, so that what interrupts them finds them in the core.
 **
 ** The grace time is short, so that files are replaced often.  All choices come from the seed, which is
@@ -19,10 +19,11 @@
 **
 ** WHAT.  Each view is checked as reader.c says.  Also: a grace time that is given up too early; two writers
 ** at once; who does not get on for HANG_S seconds; who ends in another way than by our hand.  In the end:
-** every process is reaped; a last publish waits for nobody; no pin and no slot is left to anyone alive; this
+** every process is reaped; the sequence has risen by the publishes made; a last one
+** waits for nobody; no pin and no slot is left to anyone alive; this
 ** process has no more descriptors than before.  The first fault is told and ends all, with exit code 1.
 **
-** FIGURES.  The last line.  `voided` are views by counter that outlived a grace time, as they may (reader.c).
+** FIGURES.  The last three lines.  `voided` are views by counter that outlived a grace time, as they may (reader.c).
 ** `wait` is the longest time a publish says it waited for readers, beside the grace time it was given;
 ** `beyond` the longest time a publish took beyond that and beyond its own work (writer.c), `entry` the
 ** longest mmapsync_read() for each kind of pin.  Of all these, only times count that we did not disturb and in
@@ -57,6 +58,8 @@
 #define GRACE_MS         25
 #define GRACE_THREADS_MS 200
 #define HANG_S           20
+#define FRESH_MS         50 /* for so long after its start anybody may be stopped and killed */
+#define FORKED_S         15
 #define END_S            10 /* how long ending may take */
 #define STOPPED_MOST     3  /* at once */
 
@@ -81,8 +84,9 @@ typedef struct Job {
   pid_t pid; /* 0: none */
   unsigned serial;
   uint64_t wake; /* when it is to go on; 0: it is not stopped */
-  uint64_t beat; /* the last seen, and since when */
-  uint64_t since;
+  uint64_t started;
+  uint64_t beat[SEATS_MOST];  /* at the last look, */
+  uint64_t since[SEATS_MOST]; /* and since when it has not risen */
 } Job;
 
 static Job job[LANES_MOST];
@@ -99,8 +103,10 @@ uint64_t now(void) {
 
 uint64_t gait(void) { return now() >> 26; }
 
+int gaitSprint(uint64_t phase) { return phase % 3 != 0; }
+
 int laneSprints(unsigned lane, uint64_t phase) {
-  return (phase & 1) && (phase / 2 + lane) % 8 == 0;
+  return gaitSprint(phase) && (phase + lane) % 8 == 0;
 }
 
 uint64_t chance(uint64_t n) {
@@ -198,13 +204,23 @@ static void nap(int sig) {
   errno = err;
 }
 
+static unsigned laneSeats(unsigned lane) {
+  return lane < LANE_WRITER && !T->threads ? readerSeats(lane) : 1;
+}
+
+/* From now on it is to get on. */
+static void laneFresh(unsigned lane) {
+  unsigned i;
+  for (i = 0; i < SEATS_MOST; i++) job[lane].since[i] = now();
+}
+
 static void laneStart(unsigned lane) {
   Job *j = &job[lane];
   pid_t parent = getpid();
 
   j->serial++;
-  j->beat = 0;
-  j->since = now();
+  j->started = now();
+  laneFresh(lane);
   fflush(stdout);
   j->pid = fork();
   if (j->pid != 0) {
@@ -224,7 +240,7 @@ static void laneWake(unsigned lane) {
   Job *j = &job[lane];
   if (j->wake == 0) return;
   j->wake = 0;
-  j->since = now();
+  laneFresh(lane);
   stoppedNow--;
   atomic_fetch_add(&T->lane[lane].stops, 1);
   if (j->pid) kill(j->pid, SIGCONT);
@@ -297,10 +313,20 @@ static unsigned laneAny(void) {
   return lane < LANE_COUNT ? lane : LANE_WRITER;
 }
 
+/* Whether all its threads got on since the last look at them.  Who does not is left alone, since a signal might
+** be what gets it on, and hide that it hangs. */
+static int laneMoves(unsigned lane) {
+  unsigned i, n = laneSeats(lane);
+  if (now() - job[lane].started < FRESH_MS * NS_PER_MS) return 1;
+  for (i = 0; i < n && atomic_load(&T->lane[lane].seat[i].beat) != job[lane].beat[i]; i++) {
+  }
+  return i == n;
+}
+
 static void actStop(void) {
   unsigned lane = laneAny();
   Job *j = &job[lane];
-  if (!j->pid || j->wake || stoppedNow >= STOPPED_MOST) return;
+  if (!j->pid || j->wake || stoppedNow >= STOPPED_MOST || !laneMoves(lane)) return;
   atomic_fetch_add(&T->lane[lane].stops, 1);
   if (kill(j->pid, SIGSTOP) != 0) return;
   j->wake = now() + (chance(3) ? chance(2 * NS_PER_MS) : chance(STOP_LONG * NS_PER_MS)) + 1;
@@ -311,11 +337,11 @@ static void actStop(void) {
 /* The writer is killed less often than it is stopped: it takes a while to get going. */
 static void actKill(void) {
   unsigned lane = (unsigned)chance(LANE_COUNT);
-  if (job[lane].pid) laneKill(lane);
+  if (job[lane].pid && (job[lane].wake || laneMoves(lane))) laneKill(lane);
 }
 
 static void actNap(unsigned lane) {
-  if (!job[lane].pid || job[lane].wake) return;
+  if (!job[lane].pid || job[lane].wake || !laneMoves(lane)) return;
   kill(job[lane].pid, SIGUSR1);
   atomic_fetch_add(&T->naps, 1);
 }
@@ -326,14 +352,16 @@ static void lanesWatch(void) {
   uint64_t beat, at = now();
   for (lane = 0; lane < LANE_COUNT; lane++) {
     Job *j = &job[lane];
-    for (i = 0, beat = 0; i < SEATS_MOST; i++) beat += atomic_load(&T->lane[lane].seat[i].beat);
-    if (beat != j->beat || j->wake) {
-      j->beat = beat;
-      j->since = at;
-    } else if (at - j->since > HANG_S * NS_PER_S) {
-      broken("HANG: %s (lane %u, pid %d) has not got on for %d s", laneName(lane), lane,
-             (int)j->pid, HANG_S);
-      return;
+    for (i = 0; i < laneSeats(lane); i++) {
+      beat = atomic_load(&T->lane[lane].seat[i].beat);
+      if (beat != j->beat[i] || j->wake) {
+        j->beat[i] = beat;
+        j->since[i] = at;
+      } else if (at - j->since[i] > HANG_S * NS_PER_S) {
+        broken("HANG: %s (lane %u seat %u pid %d) has not got on for %d s", laneName(lane), lane, i,
+               (int)j->pid, HANG_S);
+        return;
+      }
     }
   }
 }
@@ -366,7 +394,35 @@ static void supervise(uint64_t end) {
       lanesWatch();
       watch = at + NS_PER_S / 4;
     }
-    sleepNs(chance((gait() & 1 ? 1u : 2u) * NAP_EVERY * NS_PER_MS));
+    sleepNs(chance((gaitSprint(gait()) ? 1u : 2u) * NAP_EVERY * NS_PER_MS));
+  }
+}
+
+/* Kills all children there are. */
+static void forkedKill(void) {
+  char name[64];
+  FILE *f;
+  int pid;
+  snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
+  f = fopen(name, "r");
+  while (f && fscanf(f, "%d", &pid) == 1) kill(pid, SIGKILL);
+  if (f) fclose(f);
+}
+
+/* Waits for forked readers whose parents were killed: they end within seconds, by their alarm at the latest. */
+static void forkedEnd(uint64_t end) {
+  int status, late = end == 0;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, WNOHANG)) >= 0) {
+    if (pid > 0 && status != 0 && !late)
+      broken("a forked reader ended with status %x", (unsigned)status);
+    if (pid > 0) continue;
+    if (now() >= end) {
+      if (end && !late) broken("HANG: a forked reader does not end");
+      late = 1;
+      forkedKill();
+    }
+    sleepNs(NS_PER_MS);
   }
 }
 
@@ -374,7 +430,6 @@ static void supervise(uint64_t end) {
 static void lanesEnd(void) {
   uint64_t end = now() + END_S * NS_PER_S;
   unsigned lane, left;
-  pid_t pid;
 
   atomic_store(&T->stop, 1);
   if (interrupted || atomic_load(&T->failed)) end = 0;
@@ -394,9 +449,7 @@ static void lanesEnd(void) {
       broken("HANG: %s (lane %u, pid %d) does not end", laneName(lane), lane, (int)job[lane].pid);
     laneKill(lane);
   }
-  /* Forked readers end within seconds, by their alarm at the latest. */
-  while ((pid = waitpid(-1, &(int){0}, 0)) > 0 || errno == EINTR) {
-  }
+  forkedEnd(end ? now() + FORKED_S * NS_PER_S : 0);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------ */
@@ -414,7 +467,7 @@ static void threadsRun(uint64_t end) {
   unsigned lane, n = 0;
 
   for (lane = 0; lane < LANE_COUNT; lane++, n++) {
-    job[lane].since = now();
+    laneFresh(lane);
     if (pthread_create(&thread[n], NULL, laneThread, (void *)(uintptr_t)lane) != 0) {
       broken("cannot start a thread");
       break;
@@ -473,6 +526,13 @@ static void channelLast(void) {
   payloadCheck(h, &view, &f);
   if (f.what[0]) broken("TORN at the end: %s", f.what);
   if (view.sequence < atomic_load(&T->published)) broken("at the end: an old snapshot");
+  /* Each publish has its number; of some, a writer that was killed could not tell. */
+  if (view.sequence < atomic_load(&T->publishes) ||
+      view.sequence > atomic_load(&T->publishes) + atomic_load(&T->kills)) {
+    broken("at the end: sequence %llu after %llu publishes and %llu kills",
+           (unsigned long long)view.sequence, (unsigned long long)atomic_load(&T->publishes),
+           (unsigned long long)atomic_load(&T->kills));
+  }
   mmapsync_release(h, &view);
   mmapsync_close(h);
 

@@ -94,8 +94,9 @@ extern _Thread_local Self self;
 /* ---- torture.c ---- */
 
 uint64_t now(void);
-uint64_t chance(uint64_t n);                    /* 0 ... n-1 */
-uint64_t gait(void);                            /* odd: a sprint */
+uint64_t chance(uint64_t n); /* 0 ... n-1 */
+uint64_t gait(void);         /* counts up */
+int gaitSprint(uint64_t phase);
 int laneSprints(unsigned lane, uint64_t phase); /* whether its readers have a part in it */
 void sleepNs(uint64_t ns);
 uint64_t preempted(void); /* how often the scheduler took this thread's processor away */

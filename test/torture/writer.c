@@ -130,14 +130,16 @@ static void writerResult(Writer *w, const mmapsync_result *done, int sort) {
 
 static void writerPass(Writer *w) {
   uint32_t stops = atomic_load(&T->lane[self.lane].stops);
-  uint64_t turns = preempted(), ns;
   unsigned before = disturbed;
   mmapsync_result done;
-  int rc, sort;
+  uint64_t turns, ns;
+  int rc, sort, timed;
 
-  w->sprint = (int)(gait() & 1);
+  w->sprint = gaitSprint(gait());
   marksOn = chance(w->sprint ? 16 : 2) == 0;
   sort = writeSort(w);
+  timed = !w->sprint || chance(8) == 0;
+  turns = timed ? preempted() : 0;
   rc = writeOne(w, sort, &done, &ns);
   atomic_fetch_add_explicit(&T->lane[self.lane].seat[0].beat, 1, memory_order_relaxed);
   if (rc == MMAPSYNC_BUSY) {
@@ -146,7 +148,7 @@ static void writerPass(Writer *w) {
   } else if (rc != MMAPSYNC_OK) {
     broken("write: code %d, %s", rc, mmapsync_errmsg(w->h));
   } else if (done.sequence != 0) {
-    if (disturbed == before && turns == preempted() &&
+    if (timed && disturbed == before && turns == preempted() &&
         stops == atomic_load(&T->lane[self.lane].stops)) {
       writerTime(&done, sort, ns);
     }
