@@ -250,12 +250,12 @@ int dataReserve(mmapsync *h, unsigned index, size_t size) {
       rc = handleSystem(h, h->data_name[index], "map", errno);
     }
   }
-  if (rc != MMAPSYNC_OK) dataTrim(h, index, before);
+  if (rc != MMAPSYNC_OK) dataTrim(f, before);
   return rc;
 }
 
-/* Cuts a file back to `length` bytes, if it is longer.  A failure is no harm: it stays longer than it need be. */
-static void dataCut(DataFile *f, size_t length) {
+/* A failure is no harm: the file stays longer than it need be. */
+void dataTrim(DataFile *f, size_t length) {
   if (f->length <= length || sysTruncate(f->fd, (off_t)length) != 0) return;
   f->length = length;
   if (f->reserved > length) f->reserved = length;
@@ -302,7 +302,7 @@ int dataReplace(mmapsync *h, unsigned index, size_t length, size_t size) {
     (void)sysUnlink(h->new_name[index]); /* it may have been made before something failed */
     return rc;
   }
-  dataCut(f, length);
+  dataTrim(f, length);
   dataClose(f);
   *f = made;
   return MMAPSYNC_OK;
@@ -324,10 +324,6 @@ int dataForget(mmapsync *h, unsigned index) {
 void dataSweep(mmapsync *h) {
   (void)sysUnlink(h->new_name[0]);
   (void)sysUnlink(h->new_name[1]);
-}
-
-void dataTrim(mmapsync *h, unsigned index, size_t length) {
-  dataCut(&h->writer.file[index], length);
 }
 
 void dataClose(DataFile *f) {

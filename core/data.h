@@ -174,7 +174,7 @@ int dataForget(struct mmapsync *h, unsigned index);
 void dataSweep(struct mmapsync *h);
 
 /* Cuts the file back to `length` bytes, if it is longer. */
-void dataTrim(struct mmapsync *h, unsigned index, size_t length);
+void dataTrim(DataFile *f, size_t length);
 
 void dataClose(DataFile *f);
 

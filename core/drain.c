@@ -22,7 +22,6 @@
 */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
@@ -39,8 +38,6 @@
 /* The sleeps, in ns: the first, and the longest.  The longest is how late a death may be noticed. */
 #define WAIT_SHORTEST 1000u
 #define WAIT_LONGEST  1000000u
-
-#define NS_PER_MS     1000000u
 
 /* The wait of one write. */
 typedef struct Drain {
@@ -193,17 +190,6 @@ static int drainSlots(mmapsync *h, Drain *d) {
 
 /* ---- locks -------------------------------------------------------------------------------------- */
 
-/* Whether a lock of another open file is on one of n bytes from `at` on.  1, 0, or -1 with errno.  The kernel may
-** answer "none" without taking a lock of its own, so the order is ours to make: the first fence pairs with
-** those after lockClaim() and in lockAttach(), the second with the one in lockDrop(). */
-static int lockThere(const HandleDrain *drain, off_t at, off_t n) {
-  short type = F_WRLCK;
-  atomic_thread_fence(memory_order_seq_cst);
-  if (sysBytes(drain->page.fd, F_OFD_GETLK, &type, at, n) != 0) return -1;
-  atomic_thread_fence(memory_order_seq_cst);
-  return type != F_UNLCK;
-}
-
 /* Whether this write may do without a look at lock pins; pins.h, WINDOW.  1, 0, or -1 with errno. */
 static int drainWindow(mmapsync *h) {
   HandleDrain *drain = &h->writer.drain;
@@ -216,7 +202,7 @@ static int drainWindow(mmapsync *h) {
   if (now < drain->window) return 1;
   /* sequentially consistent: pairs with the load in lockAttach() */
   atomic_store_explicit(&page->window, now + WINDOW_NS, memory_order_seq_cst);
-  there = lockThere(drain, PAGE_PRESENCE, 1);
+  there = sysBytesHeld(drain->page.fd, PAGE_PRESENCE, 1);
   if (there == 0) {
     drain->window = now + WINDOW_NS;
     return 1;
@@ -237,7 +223,9 @@ static int drainLocks(mmapsync *h, Drain *d) {
       from = 0;
       to = UINT32_MAX;
     }
-    there = lockThere(drain, PAGE_PIN_FILE(d->index) + (off_t)from, (off_t)to - (off_t)from + 1);
+    /* Its fences pair with the ones beside lockClaim(), in lockAttach() and in lockDrop(). */
+    there = sysBytesHeld(drain->page.fd, PAGE_PIN_FILE(d->index) + (off_t)from,
+                         (off_t)to - (off_t)from + 1);
     if (there < 0) skip = -1;
     if (there <= 0) break;
     if (d->over || pinsOwnLock(h->state, d->index, from)) {
@@ -329,7 +317,7 @@ int drainOpen(mmapsync *h, int fresh) {
 
 int drainWait(mmapsync *h) {
   HandleWriter *w = &h->writer;
-  Drain d = {.index = w->index, .grace = (uint64_t)h->opt.grace_ms * NS_PER_MS};
+  Drain d = {.index = w->index, .grace = h->opt.grace_ms * NS_PER_MS};
   uint64_t spent;
   int rc;
 

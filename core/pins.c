@@ -34,7 +34,7 @@ static PinLock *lockFind(const State *s, unsigned index, uint32_t value) {
 }
 
 static int lockSet(const State *s, short type, off_t at) {
-  return sysBytes(s->page.fd, F_OFD_SETLK, &type, at, 1);
+  return sysBytesLock(s->page.fd, type, at, 1);
 }
 
 /* Makes sure that the byte is locked. */
@@ -46,7 +46,7 @@ static int lockClaim(mmapsync *h, unsigned index, uint32_t value) {
   if (!more) return handleNomem(h);
   s->locks = more;
   /* A read lock meets no conflict: nobody places write locks here.  The caller's fence comes after it, and
-  ** pairs with the one in lockThere(). */
+  ** pairs with those in sysBytesHeld(). */
   if (lockSet(s, F_RDLCK, PAGE_PIN_FILE(index) + (off_t)value) != 0) {
     return handleSystem(h, h->writer_name, "lock", errno);
   }

@@ -137,8 +137,10 @@ static void readHeld(mmapsync *h) {
   unsigned i;
   for (i = 0; i < 2; i++) {
     DataMap *map = h->maps[i];
-    uint32_t note = pageReplaced(&h->state->page, i);
-    if (!p->slot || p->held[i] == 0 || !map || map->replaced == note) continue;
+    uint32_t note;
+    if (p->held[i] == 0 || !map) continue;
+    note = pageReplaced(&h->state->page, i);
+    if (map->replaced == note) continue;
     if (sysStat(h->data_name[i], &st) != 0) continue;
     if (st.st_dev == map->device && st.st_ino == map->inode) {
       map->replaced = note;

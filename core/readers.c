@@ -8,7 +8,6 @@
 */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "handle.h"
@@ -79,14 +78,12 @@ static int readersLocks(mmapsync *h, Readers *r) {
   unsigned i;
   if (rc == MMAPSYNC_NOTFOUND) return MMAPSYNC_OK;
   for (i = 0; rc == MMAPSYNC_OK && i < 2; i++) {
-    short type = F_WRLCK;
     mmapsync_reader one = {.kind = MMAPSYNC_PIN_LOCK, .alive = 1};
-    if (sysBytes(page.fd, F_OFD_GETLK, &type, PAGE_PIN_FILE(i), (off_t)1 << 32) != 0) {
-      rc = handleSystem(h, h->writer_name, "look for a lock", errno);
-    } else if (type != F_UNLCK) {
-      one.pins[i] = 1;
-      readersAdd(r, &one);
-    }
+    int held = sysBytesHeld(page.fd, PAGE_PIN_FILE(i), (off_t)1 << 32);
+    if (held < 0) rc = handleSystem(h, h->writer_name, "look for a lock", errno);
+    if (held <= 0) continue;
+    one.pins[i] = 1;
+    readersAdd(r, &one);
   }
   pageClose(&page);
   return rc;

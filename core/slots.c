@@ -57,17 +57,10 @@ static uint32_t slotsIn(size_t bytes) {
 }
 
 static int slotsLock(const Slots *s, uint32_t number, short type) {
-  return sysBytes(s->fd, F_OFD_SETLK, &type, (off_t)number, 1);
+  return sysBytesLock(s->fd, type, (off_t)number, 1);
 }
 
-int slotsAlive(const Slots *s, uint32_t number) {
-  short type = F_WRLCK;
-  /* The kernel may answer "none" without taking a lock of its own; see lockThere() in drain.c. */
-  atomic_thread_fence(memory_order_seq_cst);
-  if (sysBytes(s->fd, F_OFD_GETLK, &type, (off_t)number, 1) != 0) return -1;
-  atomic_thread_fence(memory_order_seq_cst);
-  return type != F_UNLCK;
-}
+int slotsAlive(const Slots *s, uint32_t number) { return sysBytesHeld(s->fd, (off_t)number, 1); }
 
 /* Maps as far as the file reaches, and at least the header and one slot. */
 static int slotsMap(mmapsync *h, Slots *s) {
@@ -235,7 +228,6 @@ void slotsRelease(Slots *s, uint32_t number) {
 static int slotsMend(mmapsync *h, Slots *s, int created) {
   uint32_t used, all;
   int rc = s->shared ? MMAPSYNC_OK : slotsGrow(h, s, 0);
-  if (rc == MMAPSYNC_OK && !s->shared) rc = slotsMap(h, s);
   if (rc != MMAPSYNC_OK || slotsCheck(h, s) == MMAPSYNC_OK) return rc;
   s->mended = 1;
   /* Whoever may have had a slot here must still be found: all that the file has room for. */

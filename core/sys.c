@@ -226,7 +226,7 @@ int sysLock(int fd, int operation) {
   return rc;
 }
 
-int sysBytes(int fd, int command, short *type, off_t at, off_t n) {
+static int bytesCall(int fd, int command, short *type, off_t at, off_t n) {
   struct flock lock = {0}; /* the kernel wants l_pid to be 0 */
   int rc;
   lock.l_type = *type;
@@ -236,6 +236,19 @@ int sysBytes(int fd, int command, short *type, off_t at, off_t n) {
   SYS_RETRY(rc, SYS_CALL(BytesFunction, SYS_BYTES)(fd, command, &lock));
   *type = lock.l_type;
   return rc;
+}
+
+int sysBytesLock(int fd, short type, off_t at, off_t n) {
+  return bytesCall(fd, F_OFD_SETLK, &type, at, n);
+}
+
+int sysBytesHeld(int fd, off_t at, off_t n) {
+  short type = F_WRLCK; /* which any other would be in the way of */
+  int rc;
+  atomic_thread_fence(memory_order_seq_cst);
+  rc = bytesCall(fd, F_OFD_GETLK, &type, at, n);
+  atomic_thread_fence(memory_order_seq_cst);
+  return rc != 0 ? -1 : type != F_UNLCK;
 }
 
 int sysWipeOnFork(void *p, size_t n) {

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#define NS_PER_MS UINT64_C(1000000)
+
 int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
 int sysClose(int fd);
 ssize_t sysRead(int fd, void *to, size_t n);
@@ -33,18 +35,20 @@ void *sysRemap(void *p, size_t was, size_t n);       /* may move; NULL on failur
 int sysUnmap(void *p, size_t n);
 int sysSync(int fd);
 int sysSyncData(int fd);
-int sysLock(int fd, int operation);                                /* flock */
-int sysBytes(int fd, int command, short *type, off_t at, off_t n); /* an OFD lock; below */
-int sysWipeOnFork(void *p, size_t n);                              /* madvise */
+int sysLock(int fd, int operation);                                               /* flock */
+int sysBytesLock(int fd, short type, off_t at, off_t n);                          /* below */
+int sysBytesHeld(int fd, off_t at, off_t n);                                      /* below */
+int sysWipeOnFork(void *p, size_t n);                                             /* madvise */
 int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns); /* below */
 void sysSleep(uint64_t ns);    /* or less, if a signal comes */
 uint64_t sysWallClock(void);   /* ns since 1970, UTC */
 uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 
 /*
-** sysBytes() places a lock on n bytes from `at` on, of the open file behind fd (command F_OFD_SETLK and
-** *type F_RDLCK, F_WRLCK or F_UNLCK), or asks whether one of type *type could be placed (F_OFD_GETLK), and
-** then sets *type to F_UNLCK if so, and to that of a lock in the way if not.  Never waits.
+** sysBytesLock() places an OFD lock of `type` (F_RDLCK, F_WRLCK, or F_UNLCK to take it away) on n bytes from
+** `at` on, of the open file behind fd, or fails if another open file has one in the way.  sysBytesHeld() says
+** whether any other has: 1, 0, or -1 with errno.  The kernel may answer "none" without taking a lock of its own,
+** so the order is made here: a full fence stands before that look, and one after it.
 **
 ** sysFutex() is FUTEX_WAIT for at most ns, while *word is value, or FUTEX_WAKE of at most `value`
 ** sleepers, in any process that has the word mapped.

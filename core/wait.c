@@ -29,8 +29,6 @@
 #define WAIT_SLICE   UINT64_C(50000000)
 #define WAIT_UNHEARD UINT64_C(2000000)
 
-#define NS_PER_MS    UINT64_C(1000000)
-
 /* Looks once: OK if there is a newer snapshot, or TIMEOUT.  *word is the version word that was looked at, 0
 ** if there is none. */
 static int waitLook(mmapsync *h, uint64_t sequence, uint64_t *newer, uint64_t *word) {

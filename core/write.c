@@ -133,7 +133,7 @@ static void writeEnd(mmapsync *h, size_t length) {
   if (!forked && w->renewed) {
     swept = dataForget(h, w->index);
   } else if (!forked && w->file[w->index].fd >= 0) {
-    dataTrim(h, w->index, length);
+    dataTrim(&w->file[w->index], length);
   }
   if (!forked && w->told) {
     atomic_store_explicit(&w->drain.page.shared->phase, PAGE_IDLE, memory_order_relaxed);
@@ -413,7 +413,7 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   t.time_ns = sysWallClock();
   t.previous = w->active;
   trailerStore((TrailerShared *)(void *)(f->base + trailerAt(size)), &t);
-  dataTrim(h, w->index, keep > w->before ? keep : w->before);
+  dataTrim(f, keep > w->before ? keep : w->before);
   if (h->opt.durable && sysSyncData(f->fd) != 0) {
     rc = handleSystem(h, h->data_name[w->index], "sync", errno);
   }
