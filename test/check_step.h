@@ -128,4 +128,69 @@ static inline void stepSetUp(void) {
   CHECK(shared != MAP_FAILED);
 }
 
+/* ---- the channel as it is at a stop ------------------------------------------------------------ */
+
+/* Goes to a channel beside the scratch channel, or with "" back. */
+static inline void channelTurn(const char *to) {
+  size_t n = strlen(checkFolder);
+  snprintf(checkPath + n, sizeof(checkPath) - n, "/check%s", to);
+}
+
+/* A child that is to be stepped through a write does one elsewhere first, so that the C library has found its
+** functions; the other removes what that made. */
+static inline void warmMake(void) {
+  mmapsync *elsewhere;
+  channelTurn("-warm");
+  elsewhere = channelOpen();
+  WRITE(elsewhere, "one");
+  WRITE(elsewhere, "two");
+  mmapsync_close(elsewhere);
+  channelTurn("");
+}
+static inline void warmRemove(void) {
+  channelTurn("-warm");
+  channelRemove();
+  channelTurn("");
+}
+
+/* All bytes of the channel's files, or what there is of them. */
+#define IMAGE_FILE 4160
+typedef struct Image {
+  ssize_t size[CHECK_ENDINGS];
+  char bytes[CHECK_ENDINGS][IMAGE_FILE];
+} Image;
+
+static inline void imageTake(Image *image) {
+  size_t i;
+  memset(image, 0, sizeof(*image));
+  for (i = 0; i < CHECK_ENDINGS; i++) {
+    int fd = open(fileName(checkEndings[i]), O_RDONLY);
+    image->size[i] = fd < 0 ? -1 : read(fd, image->bytes[i], IMAGE_FILE);
+    CHECK(image->size[i] < IMAGE_FILE);
+    if (fd >= 0) close(fd);
+  }
+}
+
+/* Makes a copy of the channel, writes and reads it, and removes it; whoever read the channel is dead there. */
+static inline void imageUse(const Image *image, uint32_t grace_ms) {
+  mmapsync *h;
+  size_t i;
+  channelTurn("-copy");
+  channelRemove();
+  for (i = 0; i < CHECK_ENDINGS; i++) {
+    if (image->size[i] >= 0) filePut(checkEndings[i], image->bytes[i], (size_t)image->size[i]);
+  }
+  h = channelOpenGrace(grace_ms);
+  WRITE(h, "after the death of a writer");
+  HOLDS(h, "after the death of a writer");
+  WRITE(h, "and again");
+  HOLDS(h, "and again");
+  OK(h, mmapsync_verify(h));
+  PINS(h, 0, 0);
+  CHECK(fileCount() == 5);
+  mmapsync_close(h);
+  channelRemove();
+  channelTurn("");
+}
+
 #endif

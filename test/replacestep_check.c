@@ -230,30 +230,12 @@ static void caseChased(void) {
 
 static mmapsync *writerOfChild;
 
-static void channelTurn(const char *to) {
-  size_t n = strlen(checkFolder);
-  snprintf(checkPath + n, sizeof(checkPath) - n, "/check%s", to);
-}
-
-/* It has written elsewhere, so that the C library has found its functions. */
 static void writerPrepare(void) {
-  mmapsync *elsewhere;
-  channelTurn("-warm");
-  elsewhere = channelOpen();
-  WRITE(elsewhere, "one");
-  WRITE(elsewhere, "two");
-  mmapsync_close(elsewhere);
-  channelTurn("");
+  warmMake();
   writerOfChild = channelOpenGrace(GRACE_MS);
 }
 static void writerCall(void) { publish(writerOfChild); }
 static void writerAfter(void) { mmapsync_close(writerOfChild); }
-
-static void warmRemove(void) {
-  channelTurn("-warm");
-  channelRemove();
-  channelTurn("");
-}
 
 /* A channel of two snapshots, of which a reader holds the first. */
 static void heldBegin(void) {
@@ -271,46 +253,6 @@ static void heldEnd(void) {
   heldWhole();
   mmapsync_release(reader, &view);
   mmapsync_close(reader);
-}
-
-/* All bytes of the channel's files, or what there is of them. */
-#define IMAGE_FILE 4160
-typedef struct Image {
-  ssize_t size[CHECK_ENDINGS];
-  char bytes[CHECK_ENDINGS][IMAGE_FILE];
-} Image;
-
-static void imageTake(Image *image) {
-  size_t i;
-  memset(image, 0, sizeof(*image));
-  for (i = 0; i < CHECK_ENDINGS; i++) {
-    int fd = open(fileName(checkEndings[i]), O_RDONLY);
-    image->size[i] = fd < 0 ? -1 : read(fd, image->bytes[i], IMAGE_FILE);
-    CHECK(image->size[i] < IMAGE_FILE);
-    if (fd >= 0) close(fd);
-  }
-}
-
-/* Makes a copy of the channel, writes and reads it, and removes it. */
-static void imageUse(const Image *image) {
-  mmapsync *h;
-  size_t i;
-  channelTurn("-copy");
-  channelRemove();
-  for (i = 0; i < CHECK_ENDINGS; i++) {
-    if (image->size[i] >= 0) filePut(checkEndings[i], image->bytes[i], (size_t)image->size[i]);
-  }
-  h = channelOpenGrace(PATIENT_MS); /* its readers are dead */
-  WRITE(h, "after the death of a writer");
-  HOLDS(h, "after the death of a writer");
-  WRITE(h, "and again");
-  HOLDS(h, "and again");
-  OK(h, mmapsync_verify(h));
-  PINS(h, 0, 0);
-  CHECK(fileCount() == 5);
-  mmapsync_close(h);
-  channelRemove();
-  channelTurn("");
 }
 
 #define STOPS_MOST 4096
@@ -342,7 +284,7 @@ static void replaceStepped(void) {
     CHECK(nstops < STOPS_MOST);
     stops[nstops++] = n + 1;
     last = image;
-    imageUse(&image);
+    imageUse(&image, PATIENT_MS);
   }
   CHECK(n > 100 && nstops >= 10);
   stepEnd(pid);
