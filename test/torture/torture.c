@@ -34,8 +34,7 @@
 **
 ** THREADS.  With `threads` the roles are threads of this process, without signals and forks: for the thread
 ** sanitizer, which cannot look into other processes.  marks.c says what it sees.  A data race that it reports
-** is a fault; but if a thread was kept from running for a whole grace time, which is longer there, while it
-** held a view by counter, it would report that, too.
+** is a fault.  Views by counter are never voided there (marks.c, CLOCK), so `resets` and `voided` are 0.
 */
 #include "torture.h"
 

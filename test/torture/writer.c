@@ -119,6 +119,7 @@ static void writerResult(Writer *w, const mmapsync_result *done, int sort) {
   if (done->reset) atomic_fetch_add(&T->resets, 1);
   atomic_fetch_add_explicit(&T->held, done->held, memory_order_relaxed);
   (void)mmapsync_held(w->h, &held);
+  if (done->reset && T->threads) broken("reset a counter in threads mode");
   if (done->replaced && held == 0) broken("replaced a file that nobody held");
   /* Else the check of counter readers would excuse too little, and this be no fault of theirs. */
   if ((done->reset || done->replaced) && !w->doubted) {
