@@ -156,11 +156,16 @@ static int tableEnd(mmapsync_builder *b) {
     return buildTableFail(b, MMAPSYNC_MISUSE, buildTableName(b, t), "its last row is not ended");
   rc = stageFlush(b);
   stageRelease(b); /* sorting wants the memory */
+  progressTell(b->h, MMAPSYNC_PHASE_INDEXING);
   if (rc == MMAPSYNC_OK) rc = keysBuild(b, t);
   t->dir.bytes = b->used - t->dir.bytes;
   b->open = NULL;
+  progressTable(b->h, ""); /* the next may take a while to give its first row */
+  progressTell(b->h, MMAPSYNC_PHASE_WRITING);
   return rc;
 }
+
+int mmapsync_build_end(mmapsync_builder *b) { return tableEnd(b); }
 
 int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
   const char *zFault = definitionFault(def);
@@ -203,7 +208,11 @@ int mmapsync_build_table(mmapsync_builder *b, const mmapsync_table_def *def) {
     rc = keyStart(b, &t->keys[i], &def->keys[i]);
   }
   if (rc == MMAPSYNC_OK) rc = stageOpen(b, t->dir.ncolumns, t->dir.chunk_shift);
-  if (rc == MMAPSYNC_OK) b->open = t;
+  if (rc == MMAPSYNC_OK) {
+    b->open = t;
+    progressTable(b->h, def->name);
+    progressShow(b->h, MMAPSYNC_PHASE_WRITING);
+  }
   return rc;
 }
 

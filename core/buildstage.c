@@ -138,6 +138,7 @@ static int chunkFlush(mmapsync_builder *b, uint64_t n) {
     room += b->stage[c].heap_room;
   }
   b->staged -= n;
+  progressDone(b->h, t->dir.rows, b->used);
   if (b->staged == 0 && room > STAGE_KEEP) heapsFree(b);
   return handleProgress(b->h) == MMAPSYNC_OK ? MMAPSYNC_OK : (b->rc = MMAPSYNC_INTERRUPT);
 }

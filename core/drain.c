@@ -70,7 +70,7 @@ static int drainPause(mmapsync *h, Drain *d) {
   if (d->start == 0) {
     d->start = sysSteadyClock();
     d->pause = WAIT_SHORTEST;
-    writeTell(h, PAGE_WAITING);
+    progressShow(h, MMAPSYNC_PHASE_WAITING);
   }
   spent = sysSteadyClock() - d->start;
   if (spent >= d->grace) {
@@ -309,7 +309,7 @@ int drainOpen(mmapsync *h, int fresh) {
   /* relaxed: no other process writes here, and this is no news to readers */
   if (atomic_load_explicit(&page->started_ns, memory_order_relaxed) != 0) {
     dataSweep(h);
-    atomic_store_explicit(&page->phase, PAGE_IDLE, memory_order_relaxed);
+    atomic_store_explicit(&page->phase, MMAPSYNC_PHASE_IDLE, memory_order_relaxed);
     atomic_store_explicit(&page->started_ns, 0, memory_order_relaxed);
   }
   return MMAPSYNC_OK;

@@ -191,6 +191,7 @@ int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash
     if (stretch >= HASH_STRETCH) {
       int rc = handleProgress(h);
       if (rc != MMAPSYNC_OK) return rc;
+      if (q) progressDone(h, 0, (uint64_t)(q - (uint8_t *)to));
       stretch = 0;
     }
   }

@@ -77,7 +77,8 @@ typedef struct HandleWriter {
   int foreign;              /* a counter was met that is not 0: there are readers of the crate */
   int renew;     /* this write is to a new file, for that reason or to make it smaller ... */
   int renewed;   /* ... which has been begun, and has no name of its own yet */
-  int told;      /* P_writer says that a publish is in progress */
+  int told;      /* P_writer says that a publish is in progress ... */
+  int shown;     /* ... and the lock that shows it is held */
   uint64_t boot; /* of the machine; 0: not asked yet */
   HandleDrain drain;
 } HandleWriter;
@@ -188,8 +189,17 @@ void handleDetach(mmapsync *h);
 int writeGrow(mmapsync *h, size_t reserve, void **data);
 int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out);
 void writeAbort(mmapsync *h);
-/* Says in P_writer that a publish is in progress, and what it does: PAGE_WAITING, PAGE_WRITING. */
-void writeTell(mmapsync *h, uint32_t phase);
+
+/* In progress.c, for the writer.  progressTell() says in P_writer that a publish is in progress, and what it
+** does (MMAPSYNC_PHASE_...), for who takes the lock after us; progressShow() also shows it to those who ask.
+** progressTable() and progressDone() say of which table, and how far.  progressEnd() ends that; `swept` is 0 if
+** the next writer has to tidy up. */
+#define PROGRESS_LEAST ((size_t)1 << 20)
+void progressTell(mmapsync *h, uint32_t phase);
+void progressShow(mmapsync *h, uint32_t phase);
+void progressTable(mmapsync *h, const char *name);
+void progressDone(mmapsync *h, uint64_t rows, uint64_t bytes);
+void progressEnd(mmapsync *h, int swept);
 
 /* In drain.c, for write.c.  drainOpen() opens what the wait takes, with the lock held; drainWait() waits
 ** until nobody reads file w->index: sets w->waited_ms and w->reset, and w->renew and w->replaced if readers

@@ -295,6 +295,29 @@ typedef struct mmapsync_reader {
 ** and go meanwhile.  EMPTY, if there is no channel; CANTOPEN, PERM, IOERR, NOMEM, CORRUPT of P_readers. */
 int mmapsync_readers(mmapsync *h, mmapsync_reader *out, size_t n, size_t *count);
 
+/* What a publish does: it waits for readers of the older snapshot; takes bytes or rows; builds the keys of a
+** table; computes the hash of all. */
+#define MMAPSYNC_PHASE_IDLE     0
+#define MMAPSYNC_PHASE_WAITING  1
+#define MMAPSYNC_PHASE_WRITING  2
+#define MMAPSYNC_PHASE_INDEXING 3
+#define MMAPSYNC_PHASE_HASHING  4
+
+/* How far the publish in progress is. */
+typedef struct mmapsync_progress {
+  int phase;           /* MMAPSYNC_PHASE_...; IDLE: there is none, and the rest is 0 */
+  uint32_t pid;        /* of the publisher, in its own PID namespace */
+  uint64_t started_ns; /* when it began, since 1970, UTC */
+  uint64_t rows;       /* of `table` so far */
+  uint64_t bytes;      /* of the payload so far; both rise in steps, by a chunk of rows at a time */
+  char table[64]; /* the table it is at, cut to 63 bytes; "" between two, or if there are none */
+} mmapsync_progress;
+
+/* Looks at the publish in progress, by whomever.  One of less than a megabyte of plain bytes that waits for
+** nobody is not told, and what a publisher that died was at is not, either.  Costs some system calls; disturbs
+** nobody.  OK also where there is no channel yet; CANTOPEN, PERM, IOERR, NOMEM, CORRUPT of P_writer. */
+int mmapsync_publishing(mmapsync *h, mmapsync_progress *out);
+
 /* Counters of readers on data file 0 and 1, as the state file has them now.  As mmapsync_version(). */
 int mmapsync_counters(mmapsync *h, uint32_t readers[2]);
 
@@ -408,7 +431,8 @@ typedef struct mmapsync_table_def {
 
 /* Opens a write of a table image; rows go straight into the data file.  The rest of the write is:
 ** for each table build_table, then for each row one value per column and build_row; then
-** build_commit, which ends the builder whatever it returns.  build_abort ends it too.  A failed call
+** build_commit, which ends the builder whatever it returns.  build_abort ends it too.  build_end ends a table,
+** and builds its keys, before the next one's first row is at hand; else the next build_table does, or the commit.  A failed call
 ** makes every later one return the same code, so a caller may test build_row alone.
 ** Values are copied.  Errors as mmapsync_write_begin(); CONSTRAINT names the key and the value;
 ** MISUSE for a wrong number of values, a bad definition, two tables of one name (compared without
@@ -421,6 +445,7 @@ int mmapsync_build_real(mmapsync_builder *b, double value);
 int mmapsync_build_text(mmapsync_builder *b, const void *bytes, size_t n);
 int mmapsync_build_blob(mmapsync_builder *b, const void *bytes, size_t n);
 int mmapsync_build_row(mmapsync_builder *b);
+int mmapsync_build_end(mmapsync_builder *b);
 int mmapsync_build_commit(mmapsync_builder *b, mmapsync_result *out);
 void mmapsync_build_abort(mmapsync_builder *b);
 

@@ -21,9 +21,12 @@
 **                                    may have lost some of the files' pages and kept others: a reader
 **                                    then compares the snapshot with its hash before it trusts it
 **             80  u64   started_ns   when the publish in progress began (wall clock); 0: none
-**             88  u64   done         bytes of payload it has written so far, as far as it says so
+**             88  u64   done         bytes of payload it has written so far
 **             96  u32   pid          who publishes or published last, in its own PID namespace
-**            100  u32   phase        PAGE_IDLE ...
+**            100  u32   phase        MMAPSYNC_PHASE_...: what it does
+**            104  u64   rows         rows of the table it is at, so far
+**            112  u32   turn         odd while the name changes
+**            128  u8[64] table       the name of that table, NUL-terminated
 **
 ** The first line is all that a read looks at, and it only changes when a file is replaced; the rest is
 ** written by each publish and looked at by nobody in a hurry.
@@ -32,6 +35,7 @@
 ** may, and so disturb nothing:
 **
 **     PAGE_PRESENCE                    held by each handle that pins by locks, from attach to detach
+**     PAGE_PUBLISHING                  held, for writing, by a publish that takes long (progress.c)
 **     PAGE_PIN + (i << 32) + value     pins data file i as it was when replaced[i] was `value`
 */
 #ifndef MMAPSYNC_PAGE_H
@@ -45,12 +49,11 @@
 struct mmapsync;
 
 #define PAGE_SIZE_BYTES  4096
+#define PAGE_NAME_MAX    64
 #define PAGE_PRESENCE    ((off_t)1 << 40)
+#define PAGE_PUBLISHING  (((off_t)1 << 40) + 1)
 #define PAGE_PIN         ((off_t)1 << 41)
 #define PAGE_PIN_FILE(i) (PAGE_PIN + ((off_t)(i) << 32))
-
-/* What the publish in progress is doing. */
-enum { PAGE_IDLE, PAGE_WAITING, PAGE_WRITING };
 
 typedef struct PageShared {
   _Atomic uint64_t magic;
@@ -64,12 +67,15 @@ typedef struct PageShared {
   _Atomic uint64_t done;
   _Atomic uint32_t pid;
   _Atomic uint32_t phase;
-  uint64_t unused1[3];
+  _Atomic uint64_t rows;
+  _Atomic uint32_t turn;
+  uint32_t unused1[3];
+  _Atomic uint64_t table[PAGE_NAME_MAX / 8];
 } PageShared;
 
 _Static_assert(offsetof(PageShared, replaced) == 16 && offsetof(PageShared, window) == 24 &&
                    offsetof(PageShared, sequence) == 64 && offsetof(PageShared, pid) == 96 &&
-                   sizeof(PageShared) == 128,
+                   offsetof(PageShared, table) == 128 && sizeof(PageShared) == 192,
                "the writer's page has a fixed layout");
 
 typedef struct Page {

@@ -49,9 +49,6 @@
 /* A sequence that P_writer cannot have come to. */
 #define SEQUENCE_MOST (UINT64_C(1) << 62)
 
-/* A payload from this size on is told of in P_writer while it is copied. */
-#define WRITE_LARGE   ((size_t)1 << 20)
-
 /* ---- the lock --------------------------------------------------------------------------------- */
 
 /*
@@ -110,20 +107,6 @@ static int writeLock(mmapsync *h) {
   return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
 }
 
-/* Tells in P_writer that a publish is in progress: that comes before anything a successor would have to
-** tidy up. */
-void writeTell(mmapsync *h, uint32_t phase) {
-  HandleWriter *w = &h->writer;
-  PageShared *page = w->drain.page.shared;
-  if (!w->told) {
-    /* relaxed, all: for people, and for whoever takes the lock after us */
-    atomic_store_explicit(&page->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&page->started_ns, sysWallClock(), memory_order_relaxed);
-    w->told = 1;
-  }
-  atomic_store_explicit(&page->phase, phase, memory_order_relaxed);
-}
-
 /* Ends a write, or a begin that failed: gives up a new file, or cuts the file back to `length` bytes; gives
 ** the lock back. */
 static void writeEnd(mmapsync *h, size_t length) {
@@ -135,13 +118,12 @@ static void writeEnd(mmapsync *h, size_t length) {
   } else if (!forked && w->file[w->index].fd >= 0) {
     dataTrim(&w->file[w->index], length);
   }
-  if (!forked && w->told) {
-    atomic_store_explicit(&w->drain.page.shared->phase, PAGE_IDLE, memory_order_relaxed);
-    if (swept) {
-      atomic_store_explicit(&w->drain.page.shared->started_ns, 0, memory_order_relaxed);
-    }
+  if (forked) {
+    w->told = w->shown = 0;
+  } else {
+    progressEnd(h, swept);
   }
-  w->told = w->renewed = 0;
+  w->renewed = 0;
   if (h->opt.lock != MMAPSYNC_LOCK_HOLD) handleUnlock(h);
   w->open = 0;
 }
@@ -271,7 +253,7 @@ static int writePrepare(mmapsync *h, size_t reserve) {
   if (rc != MMAPSYNC_OK) return rc;
   if (!w->renew && writeShrinks(h, reserve)) w->renew = 1;
   if (w->renew) {
-    writeTell(h, PAGE_WRITING);
+    progressTell(h, MMAPSYNC_PHASE_WRITING);
     rc = dataReplace(h, w->index, w->before, reserve);
     if (rc == MMAPSYNC_OK) {
       w->renewed = 1;
@@ -330,7 +312,11 @@ int mmapsync_write_begin(mmapsync *h, size_t reserve, void **data) {
   int rc;
   handleBegin(h, "mmapsync_write_begin");
   rc = writeBegin(h, reserve, data);
-  if (rc == MMAPSYNC_OK) writeTell(h, PAGE_WRITING);
+  if (rc == MMAPSYNC_OK && reserve >= PROGRESS_LEAST) {
+    progressShow(h, MMAPSYNC_PHASE_WRITING);
+  } else if (rc == MMAPSYNC_OK) {
+    progressTell(h, MMAPSYNC_PHASE_WRITING);
+  }
   handleEnd(h);
   return rc;
 }
@@ -344,8 +330,6 @@ int writeGrow(mmapsync *h, size_t reserve, void **data) {
   if (reserve > w->limit) {
     rc = dataReserve(h, w->index, reserve);
     if (rc != MMAPSYNC_OK) return rc;
-    /* relaxed: for people */
-    atomic_store_explicit(&w->drain.page.shared->done, w->limit, memory_order_relaxed);
     w->limit = reserve;
   }
   *data = w->file[w->index].base;
@@ -469,6 +453,7 @@ int writeCommit(mmapsync *h, size_t size, uint32_t kind, mmapsync_result *out) {
   } else if (kind == 0 || kind > UINT16_MAX) {
     rc = handleError(h, MMAPSYNC_MISUSE, "\"%s\": no such kind of payload: %u", h->path, kind);
   } else {
+    if (size >= PROGRESS_LEAST) progressShow(h, MMAPSYNC_PHASE_HASHING);
     rc = handleHash(h, NULL, w->file[w->index].base, size, &hash);
   }
   if (rc != MMAPSYNC_OK) {
@@ -494,7 +479,7 @@ static int writeWhole(mmapsync *h, const void *data, size_t n, mmapsync_result *
   assert(data || n == 0);
   rc = writeBegin(h, n, &to);
   if (rc != MMAPSYNC_OK) return rc;
-  if (n >= WRITE_LARGE) writeTell(h, PAGE_WRITING);
+  if (n >= PROGRESS_LEAST) progressShow(h, MMAPSYNC_PHASE_WRITING);
   rc = handleHash(h, to, data, n, &hash);
   if (rc != MMAPSYNC_OK) {
     writeAbort(h);

@@ -232,6 +232,7 @@ static int publishTable(Publish *p, PublishItem *pItem, char **pzErr) {
     rc = sqlite3_step(pItem->pStmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) return itemError(pItem, p->db, rc, pzErr);
   }
+  if (rcCore == MMAPSYNC_OK) rcCore = mmapsync_build_end(p->pBuilder);
   if (rcCore != MMAPSYNC_OK) return channelFail(p->pChannel, rcCore, pzErr);
   (void)sqlite3_reset(pItem->pStmt);
   return SQLITE_OK;

@@ -29,6 +29,7 @@
 #define LOOK_READERS    1
 #define LOOK_SNAPSHOT   2
 #define LOOK_IMAGE      4 /* with the snapshot: table images only */
+#define LOOK_PROGRESS   8 /* with the snapshot, or in place of it */
 
 /* Readers for which there is room at first, and how often it is made to fit. */
 #define READERS_ROOM    16
@@ -74,13 +75,14 @@ struct StatusPin {
   int bPinned;
   mmapsync_reader *aReader; /* all readers, as they were just before; owned */
   int nReader;
-  int bReader; /* they could be looked at */
+  int bReader;                /* they could be looked at */
+  mmapsync_progress progress; /* of the publish that goes on */
 };
 
 struct StatusCursor {
   sqlite3_vtab_cursor base;
   StatusPin *pPins; /* all there are; owned */
-  StatusPin *pPin;  /* of the channel asked about now, or NULL: nothing was published */
+  StatusPin *pPin;  /* of the channel asked about now, or NULL: there is nothing to tell */
   const StatusPath *pPath;
   int bEof;
   sqlite3_int64 iRow; /* counts from 1 */
@@ -126,8 +128,37 @@ static void resultPins(sqlite3_context *pCtx, const StatusPin *pPin, int iFile) 
   sqlite3_result_int64(pCtx, n);
 }
 
+/*
+** NULL, all of it, if nobody publishes.
+*/
+static void resultProgress(sqlite3_context *pCtx, const mmapsync_progress *p, int iCol) {
+  static const char *const azPhase[] = {NULL, "waiting", "writing", "indexing", "hashing"};
+  if (p->phase == MMAPSYNC_PHASE_IDLE) return;
+  switch (iCol) {
+  case 0: sqlite3_result_text(pCtx, azPhase[p->phase], -1, SQLITE_STATIC); break;
+  case 1:
+    if (p->table[0] != '\0') sqlite3_result_text(pCtx, p->table, -1, SQLITE_TRANSIENT);
+    break;
+  case 2: sqlite3_result_int64(pCtx, (sqlite3_int64)p->rows); break;
+  case 3: sqlite3_result_int64(pCtx, (sqlite3_int64)p->bytes); break;
+  case 4: resultTime(pCtx, p->started_ns); break;
+  default:
+    assert(iCol == 5);
+    sqlite3_result_int64(pCtx, p->pid);
+    break;
+  }
+}
+
+/*
+** The first publish of a channel can be watched before there is a snapshot.
+*/
 static void statusValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
   const mmapsync_view *pView = &pCur->pPin->pChannel->view;
+  if (iCol > 10) {
+    resultProgress(pCtx, &pCur->pPin->progress, iCol - 11);
+    return;
+  }
+  if (!pCur->pPin->bPinned) return; /* NULL */
   switch (iCol) {
   case 0: sqlite3_result_int64(pCtx, (sqlite3_int64)pView->sequence); break;
   case 1: sqlite3_result_int64(pCtx, (sqlite3_int64)pView->version); break;
@@ -155,9 +186,10 @@ static const StatusKind statusKind = {
     "CREATE TABLE x(sequence INTEGER, version INTEGER, idx INTEGER, size INTEGER, checksum "
     "INTEGER, "
     "kind TEXT, published_at TEXT, age_ms INTEGER, writer INTEGER, readers_0 INTEGER, "
-    "readers_1 INTEGER, path TEXT HIDDEN)",
-    11,
-    LOOK_READERS | LOOK_SNAPSHOT,
+    "readers_1 INTEGER, publishing TEXT, publishing_table TEXT, publishing_rows INTEGER, "
+    "publishing_bytes INTEGER, publishing_since TEXT, publishing_by INTEGER, path TEXT HIDDEN)",
+    17,
+    LOOK_READERS | LOOK_SNAPSHOT | LOOK_PROGRESS,
     statusRow,
     statusValue,
 };
@@ -400,7 +432,7 @@ static int statusBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
     pInfo->aConstraintUsage[i].omit = 1; /* the column gives back the very text */
     pInfo->idxNum = 1;
     pInfo->estimatedCost = 100;
-    pInfo->estimatedRows = pKind->mLook == (LOOK_READERS | LOOK_SNAPSHOT) ? 1 : 25;
+    pInfo->estimatedRows = (pKind->mLook & LOOK_PROGRESS) != 0 ? 1 : 25;
     return SQLITE_OK;
   }
   if (unusable) return SQLITE_CONSTRAINT;
@@ -458,7 +490,7 @@ static int pinReaders(StatusPin *p, int *prcCore) {
 }
 
 /*
-** Looks at what a function wants of a channel.  *pbEmpty: nothing was published there.
+** Looks at what a function wants of a channel.  *pbEmpty: nothing was published there, and nothing is pinned.
 */
 static int pinLook(StatusPin *p, int mLook, int *pbEmpty, char **pzErr) {
   uint64_t version;
@@ -470,8 +502,15 @@ static int pinLook(StatusPin *p, int mLook, int *pbEmpty, char **pzErr) {
     if (rcCore == MMAPSYNC_PERM && (mLook & LOOK_SNAPSHOT) != 0) rcCore = MMAPSYNC_OK;
   }
   *pbEmpty = rcCore == MMAPSYNC_EMPTY;
-  if (rc != SQLITE_OK || *pbEmpty) return rc;
-  if (rcCore != MMAPSYNC_OK) return channelFail(p->pChannel, rcCore, pzErr);
+  if (rc != SQLITE_OK) return rc;
+  if (!*pbEmpty && rcCore != MMAPSYNC_OK) return channelFail(p->pChannel, rcCore, pzErr);
+  if ((mLook & LOOK_PROGRESS) != 0) {
+    rcCore = mmapsync_publishing(p->pChannel->h, &p->progress);
+    if (rcCore != MMAPSYNC_OK && rcCore != MMAPSYNC_PERM) {
+      return channelFail(p->pChannel, rcCore, pzErr);
+    }
+  }
+  if (*pbEmpty) return SQLITE_OK;
   if ((mLook & LOOK_SNAPSHOT) == 0) return SQLITE_OK;
   rc = channelPin(p->pChannel, (mLook & LOOK_IMAGE) != 0, pzErr);
   p->bPinned = rc == SQLITE_OK;
@@ -497,7 +536,7 @@ static int cursorPin(StatusCursor *pCur, Channel *pChannel, int mLook, char **pz
   memset(pPin, 0, sizeof(*pPin));
   pPin->pChannel = pChannel;
   rc = pinLook(pPin, mLook, &bEmpty, pzErr);
-  if (rc != SQLITE_OK || bEmpty) {
+  if (rc != SQLITE_OK || (bEmpty && pPin->progress.phase == MMAPSYNC_PHASE_IDLE)) {
     pinFree(pPin);
     return rc;
   }

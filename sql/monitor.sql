@@ -5,7 +5,8 @@
 -- mmapsync_status(path), mmapsync_tables(path) and mmapsync_columns(path) are table-valued functions:
 -- one row for a channel, for each table in it, for each column of those.  Views over them and over a
 -- table of channels make a dashboard.  Asking disturbs no one: it never waits and takes no lock.
--- A channel on which nothing was published has no rows, so a LEFT JOIN shows it.
+-- A channel on which nothing was published has no rows, so a LEFT JOIN shows it.  While a publish is in
+-- progress, publishing, publishing_table, publishing_rows, publishing_bytes and publishing_since say how far it is.
 .bail on
 .headers on
 .load ./build/mmapsync

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "page.h"
 #include "sys.h"
 
 /* ---- faults ----------------------------------------------------------------------------------- */
@@ -235,6 +236,8 @@ static int faultLock(int fd, int operation) {
 static int faultBytes(int fd, int command, struct flock *lock) {
   int slot = command == F_OFD_SETLK && lock->l_type == F_WRLCK;
   if (lock->l_type != F_UNLCK && (slot || fault.error != EAGAIN) && faultAt(fileOfFd(fd), 0)) {
+    /* Where that lock cannot be had, nobody is told of the publish, which goes on. */
+    if (command == F_OFD_SETLK && lock->l_start == PAGE_PUBLISHING) fault.fatal--;
     return -1;
   }
   return ((int (*)(int, int, struct flock *))fault.original)(fd, command, lock);

@@ -161,14 +161,40 @@ static void caseProgressTidied(void) {
   OK(w, mmapsync_read(w, &view));
   PUBLISH(w, 2, 100, NULL);
   page = pageNow(PROT_READ);
-  CHECK(atomic_load(&page->started_ns) == 0 && atomic_load(&page->phase) == PAGE_IDLE);
+  CHECK(atomic_load(&page->started_ns) == 0 && atomic_load(&page->phase) == MMAPSYNC_PHASE_IDLE);
   leaveNew(3);
-  CHECK(atomic_load(&page->started_ns) != 0 && atomic_load(&page->phase) != PAGE_IDLE);
+  CHECK(atomic_load(&page->started_ns) != 0 && atomic_load(&page->phase) != MMAPSYNC_PHASE_IDLE);
   mmapsync_release(w, &view);
   PUBLISH(w, 3, 100, NULL);
   CHECK(atomic_load(&page->started_ns) == 0);
-  CHECK(atomic_load(&page->phase) == PAGE_IDLE);
+  CHECK(atomic_load(&page->phase) == MMAPSYNC_PHASE_IDLE);
   munmap(page, PAGE_SIZE_BYTES);
+  mmapsync_close(w);
+}
+
+/* A large write is told to all while it lasts, also to the handle itself; a small one is not. */
+static void caseProgressTold(void) {
+  enum { kLarge = 3 << 20 };
+  mmapsync *w = openWriter(GRACE_MS), *h = channelOpen();
+  mmapsync_progress p;
+  void *data;
+
+  OK(h, mmapsync_publishing(h, &p)); /* no channel yet */
+  CHECK(p.phase == MMAPSYNC_PHASE_IDLE);
+  OK(w, mmapsync_write_begin(w, 1000, &data));
+  OK(h, mmapsync_publishing(h, &p));
+  CHECK(p.phase == MMAPSYNC_PHASE_IDLE && p.pid == 0 && p.started_ns == 0);
+  OK(w, mmapsync_write_commit(w, 1000, MMAPSYNC_KIND_RAW, NULL));
+  OK(w, mmapsync_write_begin(w, kLarge, &data));
+  memset(data, 'x', kLarge);
+  OK(w, mmapsync_publishing(w, &p));
+  OK(h, mmapsync_publishing(h, &p));
+  CHECK(p.phase == MMAPSYNC_PHASE_WRITING && p.pid == (uint32_t)getpid() && p.started_ns != 0);
+  CHECK(p.rows == 0 && p.bytes == 0 && p.table[0] == 0);
+  mmapsync_write_abort(w);
+  OK(h, mmapsync_publishing(h, &p));
+  CHECK(p.phase == MMAPSYNC_PHASE_IDLE && p.pid == 0);
+  mmapsync_close(h);
   mmapsync_close(w);
 }
 
@@ -541,6 +567,7 @@ static const CheckCase cases[] = {
     {"a-new-file-keeps-owner-and-permissions", casePermissions},
     {"leftover-files-are-removed", caseLeftover},
     {"a-dead-writers-progress-is-tidied", caseProgressTidied},
+    {"a-publish-is-told", caseProgressTold},
     {"P_readers-damaged", caseReadersDamaged},
     {"P_readers-damaged-lock-held", caseReadersDamagedHold},
     {"P_readers-damaged-all-at-work", caseReadersDamagedRestless},
