@@ -9,7 +9,8 @@
 **     fact  <name>  <value>
 **
 ** Engines are run in turns within a round (A B C, then C B A), so that what disturbs the machine
-** disturbs all of them, and a ratio is taken within a round.
+** disturbs all of them, and a ratio is taken within a round.  Where nothing waits for anybody, time is processor
+** time, so that ratios hold on a machine that is busy with something else.
 */
 #ifndef BENCH_H
 #define BENCH_H

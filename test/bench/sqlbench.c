@@ -173,7 +173,7 @@ static void askAll(const Asked asked[PLACES], int backwards, const uint64_t n[PL
                    uint64_t seed, int whole, uint64_t ns[PLACES]) {
   uint64_t sum = 0, same = UINT64_MAX;
   int first = -1;
-  drawKeys(&draw, rows, seed);
+  if (asked[0].c->bind) drawKeys(&draw, rows, seed);
   for (int p = 0; p < PLACES; p++) {
     if (timed(p) && n[p] < same) same = n[p];
   }
@@ -195,7 +195,7 @@ static void askAll(const Asked asked[PLACES], int backwards, const uint64_t n[PL
 
 /* How often to ask each place in a run, so that it takes about RUN_NS.  Warms up, too. */
 static void timesFor(const Asked asked[PLACES], uint64_t n[PLACES]) {
-  drawKeys(&draw, rows, 1);
+  if (asked[0].c->bind) drawKeys(&draw, rows, 1);
   for (int p = 0; p < PLACES; p++) {
     n[p] = 1;
     while (rounds && timed(p)) {

@@ -15,7 +15,7 @@ sqlite3 *sqlOpen(const char *file, const char *extension) {
   char *message = NULL;
   if (sqlite3_open(file, &db) != SQLITE_OK) sqlFail(db, file);
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
-  if (sqlite3_load_extension(db, extension, NULL, &message) != SQLITE_OK) {
+  if (sqlite3_load_extension(db, extension, "sqlite3_mmapsync_init", &message) != SQLITE_OK) {
     benchFail("\"%s\": %s", extension, message ? message : "cannot be loaded");
   }
   return db;
