@@ -26,6 +26,7 @@ if {$wrong} {
   exit 2
 }
 set build [file normalize $build]
+set out [expr {[info exists env(MMAPSYNC_BENCH_OUT)] ? $env(MMAPSYNC_BENCH_OUT) : $build}] ;# where results go
 set extension [expr {$extension eq "" ? [file join $build mmapsync.so] : [file normalize $extension]}]
 
 # What was aimed at with a million rows: at most so many times a WAL file's time, and :memory:'s.
@@ -220,7 +221,7 @@ proc json {} {
 }
 
 proc main {} {
-  global build extension sizes rounds cases works
+  global build out extension sizes rounds cases works
   set bench [file join $build bench]
   set most [lindex [lsort -integer $sizes] end]
   set folder [scratch::make mmapsync-bench [expr {300000000 + $most * 1000}]]
@@ -243,9 +244,9 @@ proc main {} {
     coreLines
   }
   verdict
-  set out [open [file join $build bench.json] w]
-  puts $out [json]
-  close $out
+  set f [open [file join $out bench.json] w]
+  puts $f [json]
+  close $f
 }
 
 set failed [catch main why]

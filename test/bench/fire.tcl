@@ -18,6 +18,7 @@ if {$build eq "" || [llength $argv] > 4 || ![string is double -strict $seconds] 
   exit 2
 }
 set build [file normalize $build]
+set out [expr {[info exists env(MMAPSYNC_BENCH_OUT)] ? $env(MMAPSYNC_BENCH_OUT) : $build}] ;# where results go
 set extension [expr {$extension eq "" ? [file join $build mmapsync.so] : [file normalize $extension]}]
 set rounds [expr {max(1, int(ceil($seconds)))}]
 set millis [expr {max(1, int($seconds * 1000 / $rounds))}]
@@ -147,7 +148,7 @@ proc draw {data svg} {
 }
 
 proc main {} {
-  global build extension rows rounds millis sum
+  global build out extension rows rounds millis sum
   set gnuplot [expr {[auto_execok gnuplot] ne ""}]
   if {!$gnuplot} {puts "gnuplot is missing, so there will be no picture; `make bench-deps` installs it\n"}
   set folder [scratch::make mmapsync-fire [expr {500000000 + $rows * 3000}]]
@@ -161,10 +162,10 @@ proc main {} {
     puts "  beside WAL under fire [beside $quantile snapshot.fire wal.fire 0.25]"
   }
   if {[info exists sum(wal.log_bytes)]} {puts "WAL's log grew to [scratch::bytes $sum(wal.log_bytes)]"}
-  set data [file join $build fire.dat]
+  set data [file join $out fire.dat]
   writeData $data
   if {$gnuplot} {
-    set svg [file join $build fire.svg]
+    set svg [file join $out fire.svg]
     draw $data $svg
     puts "\npicture: $svg"
   }
