@@ -28,9 +28,14 @@ Q = $(if $(V),,@)
 # Where `make install` puts things: below DESTDIR (for packagers), under PREFIX.
 PREFIX = /usr/local
 DESTDIR =
-# What `make bench` measures: rows of the table, and rounds of which the median is shown.
-ROWS = 1000000
+# What `make bench` measures: rows of the table, a list; rounds of which the median is shown; which cases,
+# a pattern for the names in test/bench/cases.c; the extension, if another than that built here.
+ROWS = 1000 100000 1000000
 ROUNDS = 5
+CASES = *
+EXTENSION =
+# How long `make bench-fire` watches each of its four loads.
+FIRE_SECONDS = 10
 # How long `make torture` and `make tsan` run, and from which random number; none: another each time.
 SECONDS = 60
 SEED =
@@ -39,20 +44,24 @@ TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mkte
 # The version, from the one place that has it.
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
-# Debian packages: what building takes; what tests and demo take beside it; what lint and model take.
+# Debian packages: what building takes; what tests and demo take beside it; what lint and model take; what
+# draws pictures.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck spin
+DEPS_BENCH = gnuplot-nox
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
 # The extension once more, for programs that link SQLite and it statically.
 STATIC_OBJ := $(patsubst ext/%.c,$(BUILD)/obj/static/%.o,$(wildcard ext/*.c))
 TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/*.c))
-BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
+# The benchmark's programs are the files of that ending; the others belong to all of them.
+BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
+BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test bench model torture asan tsan lint lint-deps format install clean help
+.PHONY: all deps demo test bench bench-fire bench-deps model torture asan tsan lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -62,11 +71,17 @@ deps: ## install what is missing to build, test and show (Debian packages; needs
 demo: all ## publish real data from one process, query it from others, show what each saw
 	@tclsh test/demo/demo.tcl $(BUILD)/mmapsync.so
 
-test: all $(TEST_BIN) ## run all tests; T='pattern ...' runs some of them
+test: all $(TEST_BIN) $(BENCH_BIN) ## run all tests; T='pattern ...' runs some of them
 	@MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(T)
 
-bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS=n and ROUNDS=n
-	@tclsh test/bench/bench.tcl $(BUILD) $(ROWS) $(ROUNDS)
+bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS='n ...' ROUNDS=n CASES='pattern'
+	@tclsh test/bench/bench.tcl $(BUILD) '$(EXTENSION)' '$(ROWS)' '$(ROUNDS)' '$(CASES)'
+
+bench-deps: ## install what draws the picture of `make bench-fire`
+	@test/deps.sh $(DEPS_BENCH)
+
+bench-fire: all $(BENCH_BIN) ## lookups while a writer never rests: percentiles, and build/fire.svg
+	@tclsh test/bench/fire.tcl $(BUILD) '$(EXTENSION)' '$(FIRE_SECONDS)'
 
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
 	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
@@ -89,7 +104,7 @@ ASAN_ENV = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-fil
   ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 asan: ## run all tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=build/asan CFLAGS='-O1 -g' EXTRA='$(ASAN_FLAGS)' all \
-	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN))
+	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN) $(BENCH_BIN))
 	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
 
 lint-deps: ## install what `make lint` and `make model` take
@@ -178,10 +193,15 @@ $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_O
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $(filter %.c %.o,$^) $(LIBS) -lpthread
 
-$(BUILD)/bench/%: test/bench/%.c $(BUILD)/libmmapsync.a
+$(BUILD)/bench/%.o: test/bench/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -c -o $@ $<
+
+.SECONDARY: $(BENCH_OBJ)
+$(BUILD)/bench/%: test/bench/%.c $(BENCH_OBJ) $(BUILD)/libmmapsync.a
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BUILD)/libmmapsync.a -lsqlite3 $(LIBS) \
-	  -lpthread
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BENCH_OBJ) $(BUILD)/libmmapsync.a \
+	  -lsqlite3 $(LIBS) -lpthread
 
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/test/*.d $(BUILD)/bench/*.d)

@@ -4,11 +4,13 @@
 ** A program prints one fact a line, fields apart by a tab, and judges nothing.  bench.tcl reads them,
 ** takes medians and ratios, and lays out the table:
 **
+**     case  <work>  <title, for people>
 **     time  <work>  <engine>  <round>  <nanoseconds per operation>
 **     fact  <name>  <value>
 **
 ** Engines are run in turns within a round (A B C, then C B A), so that what disturbs the machine
-** disturbs all of them, and a ratio is taken within a round.
+** disturbs all of them, and a ratio is taken within a round.  Where nothing waits for anybody, time is processor
+** time, so that ratios hold on a machine that is busy with something else.
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -26,12 +28,24 @@ static inline uint64_t benchNow(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Nanoseconds of processor time that this process has had.  For work that waits for nothing it is what a
+** clock on the wall shows on a machine that does nothing else. */
+static inline uint64_t benchSpent(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* A sequence of 64-bit numbers that depends on *s alone (splitmix64). */
 static inline uint64_t benchRandom(uint64_t *s) {
   uint64_t z = (*s += UINT64_C(0x9e3779b97f4a7c15));
   z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
   z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
   return z ^ (z >> 31);
+}
+
+static inline void benchCaseName(const char *work, const char *title) {
+  printf("case\t%s\t%s\n", work, title);
 }
 
 static inline void benchTime(const char *work, const char *engine, int round, uint64_t ns,

@@ -14,6 +14,8 @@
 **   write4K ...  publish 4 KB, 1 MB, 64 MB.  Beside it: memcpy() of as much into two mapped files in
 **                turn, all pages touched before.
 **
+** Times are processor time, of this process, so that what else the machine does should not count.
+**
 ** Every read checks the byte it sees and every write is read back once, so nothing can be skipped.
 */
 #define _GNU_SOURCE
@@ -140,9 +142,9 @@ static void stopSecond(pid_t pid) {
 
 static void timeReads(const Engine *e, const char *work, int round, int two) {
   pid_t pid = two ? startSecond(e) : 0;
-  uint64_t t = benchNow();
+  uint64_t t = benchSpent();
   engineLoop(e, e->h, e->reads);
-  t = benchNow() - t;
+  t = benchSpent() - t;
   if (pid) stopSecond(pid);
   benchTime(work, e->name, round, t, e->reads);
 }
@@ -176,13 +178,13 @@ static void benchReads(int rounds) {
 static void stamp(char *data, uint64_t n) { memcpy(data, &n, sizeof(n)); }
 
 static uint64_t timeWrites(mmapsync *h, char *data, size_t size, uint32_t n, uint64_t *serial) {
-  uint64_t t = benchNow();
+  uint64_t t = benchSpent();
   for (uint32_t i = 0; i < n; i++) {
     stamp(data, ++*serial);
     int rc = mmapsync_write(h, data, size, NULL);
     if (rc != MMAPSYNC_OK) check(h, rc, "write");
   }
-  t = benchNow() - t;
+  t = benchSpent() - t;
   mmapsync_view view;
   check(h, mmapsync_read(h, &view), "read");
   if (view.size != size || memcmp(view.data, data, size) != 0) benchFail("write: wrong bytes");
@@ -210,14 +212,14 @@ static void benchSmallWrites(int rounds) {
   for (int i = 0; i < rounds; i++) {
     for (int k = 0; k < 2; k++) {
       if ((k ^ i) & 1) {
-        uint64_t t = benchNow();
+        uint64_t t = benchSpent();
         for (uint32_t j = 0; j < WRITES_SMALL; j++) {
           stamp(data, ++serial);
           if (pwrite(fd[j & 1], data, sizeof(data), 0) != (ssize_t)sizeof(data)) {
             benchFail("pwrite: %s", strerror(errno));
           }
         }
-        benchTime("write36", "pwrite", i, benchNow() - t, WRITES_SMALL);
+        benchTime("write36", "pwrite", i, benchSpent() - t, WRITES_SMALL);
       } else {
         uint64_t t = timeWrites(h, data, sizeof(data), WRITES_SMALL, &serial);
         benchTime("write36", "mmapsync", i, t, WRITES_SMALL);
@@ -252,13 +254,13 @@ static void benchWrites(const char *work, size_t size, uint32_t n, int rounds) {
   for (int i = 0; i < rounds; i++) {
     for (int k = 0; k < 2; k++) {
       if ((k ^ i) & 1) {
-        uint64_t t = benchNow();
+        uint64_t t = benchSpent();
         for (uint32_t j = 0; j < n; j++) {
           stamp(data, ++serial);
           memcpy(map[j & 1], data, size);
           atomic_signal_fence(memory_order_seq_cst); /* each copy is to be made */
         }
-        benchTime(work, "memcpy", i, benchNow() - t, n);
+        benchTime(work, "memcpy", i, benchSpent() - t, n);
         if (memcmp(map[(n - 1) & 1], data, size) != 0) benchFail("memcpy: wrong bytes");
       } else {
         benchTime(work, "mmapsync", i, timeWrites(h, data, size, n, &serial), n);
