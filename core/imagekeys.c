@@ -30,11 +30,11 @@ int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const 
   return c;
 }
 
-int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a, uint64_t b,
+int keyCompareRows(const mmapsync_table *t, const Key *k, int *part, uint64_t a, uint64_t b,
                    int *rc) {
-  int i, c = 0;
-  for (i = first; c == 0 && i < k->info.nparts; i++) {
-    const mmapsync_part_def *p = &k->parts[i];
+  int c = 0;
+  for (; *part < k->info.nparts; ++*part) {
+    const mmapsync_part_def *p = &k->parts[*part];
     mmapsync_value va, vb;
     int rc1 = mmapsync_get(t, a, p->column, &va);
     if (rc1 == MMAPSYNC_OK) rc1 = mmapsync_get(t, b, p->column, &vb);
@@ -43,9 +43,9 @@ int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a,
       return 0;
     }
     c = mmapsync_compare(&va, &vb, p->collation);
-    if (p->desc) c = -c;
+    if (c) return p->desc ? -c : c;
   }
-  return c;
+  return 0;
 }
 
 /* The row at a position of a key, or t->rows if the order leads nowhere. */
