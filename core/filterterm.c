@@ -188,8 +188,9 @@ static int numbersTake(FilterTerm *p) {
   int i;
   p->ints = malloc(room * sizeof(*p->ints));
   p->reals = malloc(room * sizeof(*p->reals));
+  /* Mostly free, if they are few: what is not there is mostly told by one look, the same each time. */
   p->slots_log = 4;
-  while ((size_t)1 << p->slots_log < 2 * room) p->slots_log++; /* half of it stays free */
+  while ((size_t)1 << p->slots_log < (room <= 4096 ? 16 : 2) * room) p->slots_log++;
   p->slots = malloc(((size_t)1 << p->slots_log) * sizeof(*p->slots));
   p->used = malloc((size_t)1 << p->slots_log);
   if (!p->ints || !p->reals || !p->slots || !p->used) return MMAPSYNC_NOMEM;

@@ -199,6 +199,7 @@ _Static_assert(sizeof(Chunk) == 64, "a point lookup reads one line of this for e
 
 typedef struct Column {
   Chunk *chunks;
+  int numbers; /* CHUNK_INT or CHUNK_REAL if all chunks are that, or NULLS; otherwise 0 */
   mmapsync_column_info info;
 } Column;
 
@@ -235,6 +236,10 @@ uint64_t chunkCount(uint64_t rows, uint32_t shift);
 ** read. */
 int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const mmapsync_value *v,
                      int n, int *rc);
+
+/* How many rows of a key of kind RANK are less than base + x. */
+uint64_t rankCount(const mmapsync_table *t, const Key *k, uint64_t x);
+
 int keyCompareRows(const mmapsync_table *t, const Key *k, int *part, uint64_t a, uint64_t b,
                    int *rc);
 

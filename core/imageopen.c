@@ -176,6 +176,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
   uint64_t i, n = chunkCount(dt->rows, dt->chunk_shift);
   Chunk *chunks;
   const char *encoding = "null";
+  unsigned kinds = 0;
   int rc, numbers = 1;
   fetchRecord(d, dt->columns, c, &dc, sizeof(dc));
   if (!recordsOk(d, dc.chunks, n, sizeof(DirChunk))) {
@@ -191,6 +192,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
     }
     chunkDecode(&chunks[i], &k, d->payload);
     boundsWiden(&out->info, &k, &numbers);
+    if (k.encoding != CHUNK_NULLS) kinds |= 1u << k.encoding;
     if (i == 0) {
       encoding = encodingName(&k);
     } else if (strcmp(encoding, encodingName(&k)) != 0) {
@@ -198,6 +200,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
     }
   }
   out->chunks = chunks;
+  out->numbers = kinds == 1u << CHUNK_INT ? CHUNK_INT : kinds == 1u << CHUNK_REAL ? CHUNK_REAL : 0;
   out->info.name = stringAt(d, dc.name);
   out->info.type = stringAt(d, dc.type);
   out->info.collation = stringAt(d, dc.collation);
