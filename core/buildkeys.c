@@ -105,7 +105,9 @@ static void decodedPlace(const mmapsync_builder *b, const BuildTable *bt, mmapsy
   for (c = 0; c < bt->dir.ncolumns; c++) {
     const BuildColumn *bc = &bt->columns[c];
     Chunk *chunks = t->columns[c].chunks;
-    for (i = 0; chunks && i < bc->nchunks; i++) chunkDecode(&chunks[i], &bc->chunks[i], b->payload);
+    for (i = 0; chunks && i < bc->nchunks; i++) {
+      chunkDecode(&chunks[i], &bc->chunks[i], b->payload, chunkRows(t->rows, t->chunk_shift, i));
+    }
   }
 }
 
@@ -301,6 +303,23 @@ static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *
   return rc;
 }
 
+/* Gives a sorted order, the last thing in the payload, half the bytes if its row numbers have no more. */
+static void orderNarrow(mmapsync_builder *b, const mmapsync_table *t, DirKey *dk) {
+  uint8_t *p = b->payload + dk->order;
+  uint64_t i;
+  dk->order_width = 4;
+  if (t->rows > UINT16_MAX + 1) return;
+  for (i = 0; i < t->rows; i++) {
+    uint32_t row;
+    uint16_t narrow;
+    memcpy(&row, p + 4 * i, 4);
+    narrow = (uint16_t)row;
+    memcpy(p + 2 * i, &narrow, 2);
+  }
+  dk->order_width = 2;
+  b->used = dk->order + t->rows * 2;
+}
+
 static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, Key *k,
                     DirKey *dk, uint64_t *differ) {
   int ordered = (k->info.flags & MMAPSYNC_KEY_ORDERED) != 0;
@@ -318,6 +337,7 @@ static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t
     if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
       rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
     }
+    if (rc == MMAPSYNC_OK) orderNarrow(b, t, dk);
   }
   return rc == MMAPSYNC_OK ? searchBuild(b, t, k, dk) : rc;
 }

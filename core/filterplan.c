@@ -474,11 +474,42 @@ static int runValues(const FilterTerm *p, const Block *b, const BlockMask *left,
   return MMAPSYNC_OK;
 }
 
-int planRun(const FilterTerm *p, const Block *b, BlockMask *mask) {
+static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask, uint8_t *out);
+
+/* A block of a SPARSE chunk: of its rows that are not NULL, which stand together, as of a block of their own; then
+** each of them at its row. */
+static int runSparse(const FilterTerm *p, const Block *b, uint8_t *out) {
+  BlockMask all, packed;
+  Chunk k = *b->k;
+  Block in = *b;
+  uint32_t i, n = 0;
+
+  k.flags &= (uint16_t)~CHUNK_SPARSE;
+  k.null_bits = NULL;
+  in.k = &k;
+  in.at = sparsePlace(b->k, b->at);
+  for (i = 0; i < b->n; i += 64) {
+    uint64_t rows = b->n - i < 64 ? (UINT64_C(1) << (b->n - i)) - 1 : UINT64_MAX;
+    n += (uint32_t)__builtin_popcountll(~bitsWord(b->k->null_bits, (b->at + i) / 64) & rows);
+  }
+  memset(out, p->null_in, b->n);
+  if (n == 0) return MMAPSYNC_OK;
+  if (in.at > k.stored || n > k.stored - in.at) return MMAPSYNC_CORRUPT;
+  in.n = n;
+  memset(all.row, 1, n);
+  if (planBlock(p, &in, &all, packed.row) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
+  for (i = 0, n = 0; i < b->n; i += 64) {
+    uint64_t left = ~bitsWord(b->k->null_bits, (b->at + i) / 64);
+    if (b->n - i < 64) left &= (UINT64_C(1) << (b->n - i)) - 1;
+    for (; left && n < in.n; left &= left - 1) {
+      out[i + (uint32_t)__builtin_ctzll(left)] = packed.row[n++];
+    }
+  }
+  return MMAPSYNC_OK;
+}
+
+static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask, uint8_t *out) {
   const Plan *plan = &p->plan;
-  BlockMask found;
-  uint8_t *out = found.row;
-  int rc = MMAPSYNC_OK;
   switch (plan->kind) {
   case PLAN_CONST: memset(out, plan->in, b->n); break;
   case PLAN_ROWS: runRows(plan, b, out); break;
@@ -489,14 +520,28 @@ int planRun(const FilterTerm *p, const Block *b, BlockMask *mask) {
     break;
   case PLAN_ANY: runAny(p, b, out); break;
   case PLAN_LOOKUP: runLookup(p, b, out); break;
-  case PLAN_EQUAL: rc = runEqual(p, b, mask, out); break;
+  case PLAN_EQUAL: return runEqual(p, b, mask, out);
   case PLAN_SEARCH: runSearch(p, b, mask, out); break;
-  case PLAN_BYTES: rc = runBytes(p, b, mask, out); break;
-  case PLAN_MIXED: rc = runMixed(p, b, mask, out); break;
-  default: rc = runValues(p, b, mask, out); break;
+  case PLAN_BYTES: return runBytes(p, b, mask, out);
+  case PLAN_MIXED: return runMixed(p, b, mask, out);
+  default: return runValues(p, b, mask, out);
+  }
+  return MMAPSYNC_OK;
+}
+
+int planRun(const FilterTerm *p, const Block *b, BlockMask *mask) {
+  BlockMask found;
+  uint8_t *out = found.row;
+  int rc;
+  if (b->k->flags & CHUNK_SPARSE) {
+    rc = runSparse(p, b, out);
+  } else {
+    rc = planBlock(p, b, mask, out);
+    if (rc == MMAPSYNC_OK && p->plan.nulls) {
+      b->loops->putBits(b->k->null_bits + b->at / 8, b->n, p->null_in, out);
+    }
   }
   if (rc != MMAPSYNC_OK) return rc;
-  if (plan->nulls) b->loops->putBits(b->k->null_bits + b->at / 8, b->n, p->null_in, out);
   b->loops->andBytes(mask->row, out, b->n);
   return MMAPSYNC_OK;
 }

@@ -33,10 +33,15 @@
 **             payload's start and then its length; aux is n bytes, the type of each value.  For
 **             columns of several types, and for large values, which are written as they come
 **
-** In all but NULLS and MIXED a row that is NULL has its bit set in the bitmap at `nulls` (bit r & 7 of
-** byte r / 8); `nulls` is 0 where there is none.
+** In all but NULLS and MIXED a row that is NULL has its bit set in the bitmap at `null_bits` (bit r & 7 of
+** byte r / 8), which is 0 where there is none.
 **
-** KEYS.  A key has an order: row numbers (u32) sorted by the key, or nothing where the rows themselves
+** SPARSE.  Where most rows are NULL (CHUNK_SPARSE), data has elements for those rows only that are not, and
+** `n` above is their number.  The bitmap is one of whole words of 64 bits, and before it, from its start
+** downwards, stands a u16 for each word: how many rows before that word's are not NULL.  The place of row r in
+** data is that count and the zero bits below r's in its word.
+**
+** KEYS.  A key has an order: row numbers (u32, or u16 where all fit) sorted by the key, or nothing where the rows themselves
 ** stand in its order (KEY_ORDERED).  A unique key also has a search structure:
 **
 **     DIRECT  an ordered integer key without gaps: row = value - base.  No bytes
@@ -120,11 +125,12 @@ _Static_assert(sizeof(DirColumn) == 64, "directory records are one cache line");
 #define CHUNK_MIXED    6
 
 #define CHUNK_SEQUENCE 1 /* flag: INT that rises by one a row */
+#define CHUNK_SPARSE   2 /* flag: rows that are NULL have no element in data */
 
 typedef struct DirChunk {
   uint8_t encoding; /*  0 CHUNK_... */
   uint8_t width;    /*  1 bytes of one element of data */
-  uint16_t flags;   /*  2 CHUNK_SEQUENCE */
+  uint16_t flags;   /*  2 CHUNK_SEQUENCE, CHUNK_SPARSE */
   uint32_t nulls;   /*  4 rows that are NULL */
   int64_t base;     /*  8 INT: the least value.  REAL: the bits of the least.  DICT: its entries */
   int64_t max;      /* 16 INT: the greatest value.  REAL: the bits of the greatest */
@@ -150,12 +156,12 @@ typedef struct DirKey {
   uint64_t parts;        /*  8 offset of DirPart[nparts] */
   uint32_t nparts;       /* 16 */
   uint32_t flags;        /* 20 MMAPSYNC_KEY_... */
-  uint64_t order;        /* 24 u32 row numbers, or 0 if rows stand in this order */
+  uint64_t order;        /* 24 row numbers, or 0 if rows stand in this order */
   uint64_t search;       /* 32 the search structure, or 0 */
   uint64_t search_bytes; /* 40 */
   int64_t base;          /* 48 DIRECT, RANK: the least key */
   uint32_t search_kind;  /* 56 SEARCH_... */
-  uint32_t unused;       /* 60 zero */
+  uint32_t order_width;  /* 60 bytes of a row number in `order`: 2, or 4; 0 says 4, too */
 } DirKey;
 _Static_assert(sizeof(DirKey) == 64, "directory records are one cache line");
 
@@ -193,7 +199,7 @@ typedef struct Chunk {
   uint8_t encoding;
   uint8_t width;
   uint16_t flags;
-  uint32_t nulls;
+  uint32_t stored; /* rows that are not NULL */
 } Chunk;
 _Static_assert(sizeof(Chunk) == 64, "a point lookup reads one line of this for each column");
 
@@ -204,7 +210,8 @@ typedef struct Column {
 } Column;
 
 typedef struct Key {
-  const uint32_t *order; /* NULL: the row's number is its position */
+  const void *order; /* NULL: the row's number is its position */
+  int order_width;
   const uint8_t *search;
   uint64_t nsearch; /* RANK: lines; HASH: buckets */
   int64_t base;
@@ -224,8 +231,11 @@ struct mmapsync_table {
   mmapsync_table_info info;
 };
 
-/* Points a decoded chunk at its buffers, which the caller has checked or has just written. */
-void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload);
+/* Points a decoded chunk of so many rows at its buffers, which the caller has checked or has just written. */
+void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload, uint64_t rows);
+
+/* Bytes before the bitmap of a SPARSE chunk of n rows, which counts take; a multiple of 64. */
+uint64_t sparseCounts(uint64_t n);
 
 /* Rows in chunk number `chunk`, and how many chunks there are. */
 uint64_t chunkRows(uint64_t rows, uint32_t shift, uint64_t chunk);

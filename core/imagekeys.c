@@ -163,6 +163,10 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
 static void prefetchValue(const mmapsync_table *t, int column, uint64_t row, int again) {
   const Chunk *k = &t->columns[column].chunks[row >> t->chunk_shift];
   uint64_t r = row & t->chunk_mask, from;
+  if (k->flags & CHUNK_SPARSE) {
+    if (!again) __builtin_prefetch(k->null_bits + r / 8);
+    if (!again || (r = sparsePlace(k, r)) >= k->stored) return;
+  }
   if (!again) {
     if (k->width) __builtin_prefetch(k->data + r * (k->encoding == CHUNK_MIXED ? 16 : k->width));
   } else if (k->encoding == CHUNK_TEXT || k->encoding == CHUNK_BLOB) {

@@ -90,7 +90,9 @@ uint64_t chunkRows(uint64_t rows, uint32_t shift, uint64_t chunk) {
   return rows - first < full ? rows - first : full;
 }
 
-void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload) {
+uint64_t sparseCounts(uint64_t n) { return ((n + 63) / 64 * 2 + 63) & ~UINT64_C(63); }
+
+void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload, uint64_t rows) {
   out->data = in->data ? payload + in->data : NULL;
   out->null_bits = in->null_bits ? payload + in->null_bits : NULL;
   out->aux = in->aux ? payload + in->aux : NULL;
@@ -101,7 +103,7 @@ void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload) {
   out->encoding = in->encoding;
   out->width = in->width;
   out->flags = in->flags;
-  out->nulls = in->nulls;
+  out->stored = (uint32_t)rows - in->nulls;
 }
 
 /* Whether a chunk of n rows has every buffer its encoding reads. */
@@ -110,6 +112,14 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
   /* Those it does not read, too: a pointer to outside the payload is not even made. */
   if (c->data > d->size || c->aux > d->size || c->heap > d->size) return 0;
   if (c->null_bits && !bufferOk(d, c->null_bits, (n + 7) / 8)) return 0;
+  if (c->nulls > n) return 0;
+  if (c->flags & CHUNK_SPARSE) {
+    if (c->null_bits < sizeof(ImageHeader) + sparseCounts(n) || c->encoding == CHUNK_MIXED ||
+        !bufferOk(d, c->null_bits, (n + 63) / 64 * 8)) {
+      return 0;
+    }
+    n -= c->nulls;
+  }
   switch (c->encoding) {
   case CHUNK_NULLS: return 1;
   case CHUNK_INT:
@@ -130,6 +140,7 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
 }
 
 static const char *encodingName(const DirChunk *c) {
+  if (c->flags & CHUNK_SPARSE) return "sparse";
   switch (c->encoding) {
   case CHUNK_NULLS: return "null";
   case CHUNK_INT:
@@ -190,7 +201,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
     if (!chunkOk(d, &k, chunkRows(dt->rows, dt->chunk_shift, i))) {
       return damaged(d, "a column's buffer lies outside the payload");
     }
-    chunkDecode(&chunks[i], &k, d->payload);
+    chunkDecode(&chunks[i], &k, d->payload, chunkRows(dt->rows, dt->chunk_shift, i));
     boundsWiden(&out->info, &k, &numbers);
     if (k.encoding != CHUNK_NULLS) kinds |= 1u << k.encoding;
     if (i == 0) {
@@ -259,11 +270,14 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
     parts[p].desc = dp.desc != 0;
     distinct[p] = dp.distinct < dt->rows ? dp.distinct : dt->rows;
   }
-  if (!searchOk(d, dt, &dk) || (dk.order && !bufferOk(d, dk.order, dt->rows * 4)) ||
+  if (dk.order_width == 0) dk.order_width = 4;
+  if (!searchOk(d, dt, &dk) || (dk.order_width != 2 && dk.order_width != 4) ||
+      (dk.order && !bufferOk(d, dk.order, dt->rows * dk.order_width)) ||
       (!dk.order && !(dk.flags & MMAPSYNC_KEY_ORDERED) && dt->rows > 1)) {
     return damaged(d, "a key's buffer lies outside the payload");
   }
-  out->order = dk.order ? (const uint32_t *)(const void *)(d->payload + dk.order) : NULL;
+  out->order = dk.order ? d->payload + dk.order : NULL;
+  out->order_width = (int)dk.order_width;
   out->search = dk.search_kind >= SEARCH_RANK ? d->payload + dk.search : NULL;
   out->nsearch = dk.search_bytes / 64;
   out->base = dk.base;
@@ -274,7 +288,7 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   out->info.parts = parts;
   out->info.distinct = distinct;
   out->info.nparts = (int)dk.nparts;
-  out->info.bytes = dk.search_bytes + (dk.order ? dt->rows * 4 : 0);
+  out->info.bytes = dk.search_bytes + (dk.order ? dt->rows * dk.order_width : 0);
   out->info.search = azSearch[dk.search_kind];
   if (!out->info.name) return damaged(d, "a key's name lies outside the directory");
   return MMAPSYNC_OK;

@@ -42,7 +42,7 @@ static uint64_t rowAt(const mmapsync_table *t, const Key *k, uint64_t pos) {
   uint64_t row;
   assert(pos < t->rows);
   if (k->order == NULL) return pos;
-  row = k->order[pos];
+  row = k->order_width == 2 ? ((const uint16_t *)k->order)[pos] : ((const uint32_t *)k->order)[pos];
   return row < t->rows ? row : t->rows;
 }
 
@@ -110,6 +110,10 @@ static int numberCompare(const Bound *b, const mmapsync_table *t, const Column *
   double real;
   if (k->encoding == CHUNK_NULLS) return b->null;
   if (k->null_bits && (k->null_bits[r >> 3] >> (r & 7) & 1)) return b->null;
+  if (k->flags & CHUNK_SPARSE) {
+    r = sparsePlace(k, r);
+    if (r >= k->stored) return b->null; /* damaged: any answer will do that stays inside */
+  }
   if (b->numbers == CHUNK_INT) {
     x = k->width ? loadWidth(k->data, k->width, r) : k->flags & CHUNK_SEQUENCE ? r : 0;
     x += (uint64_t)k->base;

@@ -58,6 +58,22 @@ static inline int mixedValue(const mmapsync_table *t, const Chunk *k, uint64_t r
   }
 }
 
+/* 64 rows of a bitmap, from row 64 * w on: bit i of the word is row i's. */
+static inline uint64_t bitsWord(const uint8_t *bits, uint64_t w) {
+  uint64_t x = ((const uint64_t *)(const void *)bits)[w];
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  x = __builtin_bswap64(x);
+#endif
+  return x;
+}
+
+/* Of a SPARSE chunk: the place in data of row r, or where it would be if it were not NULL.  Not checked. */
+static inline uint64_t sparsePlace(const Chunk *k, uint64_t r) {
+  const uint16_t *counts = (const uint16_t *)(const void *)k->null_bits;
+  uint64_t below = ~bitsWord(k->null_bits, r >> 6) & ((UINT64_C(1) << (r & 63)) - 1);
+  return *(counts - 1 - (r >> 6)) + (uint64_t)__builtin_popcountll(below);
+}
+
 /* The value of row r of the chunk; r must be one of its rows. */
 static inline int chunkValue(const mmapsync_table *t, const Chunk *k, uint64_t r,
                              mmapsync_value *out) {
@@ -65,6 +81,13 @@ static inline int chunkValue(const mmapsync_table *t, const Chunk *k, uint64_t r
   if (k->null_bits && (k->null_bits[r >> 3] >> (r & 7) & 1)) {
     out->type = MMAPSYNC_NULL;
     return MMAPSYNC_OK;
+  }
+  if (k->flags & CHUNK_SPARSE) {
+    r = sparsePlace(k, r);
+    if (r >= k->stored) {
+      out->type = MMAPSYNC_NULL;
+      return MMAPSYNC_CORRUPT;
+    }
   }
   switch (k->encoding) {
   case CHUNK_NULLS: out->type = MMAPSYNC_NULL; return MMAPSYNC_OK;

@@ -251,9 +251,24 @@ proc third {} {
     expect "the last edition" [shell::ask $s "SELECT n FROM edition;"] [expr {$::editions + 1}]
   }
   puts "  publisher [shell::pid $::publisher] waited for readers: $waited ms in all"
+  dict get [readResult [lindex $published end]] bytes
 }
 
-proc fourth {} {
+# Bytes of the same data as an SQLite file: VACUUMed, with the same indexes, the view as a table.
+proc plainBytes {file} {
+  set copy [file join $::folder plain.db]
+  sqlite3 plain $file
+  plain eval {VACUUM INTO $copy}
+  plain close
+  sqlite3 plain $copy
+  plain eval {CREATE TABLE pairs_as_table AS SELECT * FROM pairs;
+              CREATE UNIQUE INDEX pairs_small ON pairs_as_table(small);
+              VACUUM}
+  plain close
+  file size $copy
+}
+
+proc fourth {database bytes} {
   puts "\n4. What it takes. The files of the channel:"
   foreach file [lsort [glob ${::channel}_*]] {
     file stat $file st
@@ -262,6 +277,10 @@ proc fourth {} {
     set mode([string range $file [string length $::channel] end]) \
         [format %04o [expr {$st(mode) & 07777}]]
   }
+  set plain [plainBytes $database]
+  set ratio [expr {double($bytes) / $plain}]
+  puts [format "  the same tables and keys as an SQLite file take %s: ratio %.2f" [scratch::bytes $plain] $ratio]
+  expect "the snapshot takes at most 0.7 of the SQLite file" [expr {$ratio <= 0.7}] 1
   expect "bytes of the state file" [file size ${::channel}_state] 16
   expect "modes" [list $mode(_state) $mode(_data_0) $mode(_data_1)] {0660 0640 0640}
 
@@ -356,8 +375,7 @@ proc main {} {
 
   first $characters $blocks
   second $characters
-  third
-  fourth
+  fourth $file [third]
   fifth $file $characters
   foreach s [concat $readers $publisher] {shell::stop $s}
 }
