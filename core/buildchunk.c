@@ -13,7 +13,7 @@
 
 #include "hash.h"
 
-#define SPARSE_LEAST 256 /* rows of a chunk in which NULLs are worth leaving out */
+#define SPARSE_LEAST 32 /* rows of a chunk in which NULLs are worth leaving out */
 
 static double asReal(uint64_t bits) {
   double r;
