@@ -13,6 +13,8 @@
 
 #include "hash.h"
 
+#define SPARSE_LEAST 32 /* rows of a chunk in which NULLs are worth leaving out */
+
 static double asReal(uint64_t bits) {
   double r;
   memcpy(&r, &bits, sizeof(r));
@@ -28,18 +30,39 @@ static int bufferStart(mmapsync_builder *b, uint64_t n, uint64_t *at) {
   return rc;
 }
 
-/* The bitmap of NULL rows, if there are any. */
-static int nullsPut(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirChunk *out) {
-  uint64_t i, bytes = (n + 7) / 8;
+/* The bitmap of NULL rows, if there are any; behind `before` bytes of room. */
+static int nullsPut(mmapsync_builder *b, const StageColumn *s, uint64_t n, uint64_t before,
+                    DirChunk *out) {
+  uint64_t i, bytes = before + (n + 63) / 64 * 8;
   uint8_t *bits;
   if (s->nulls == 0) return MMAPSYNC_OK;
   if (bufferStart(b, bytes, &out->null_bits) != MMAPSYNC_OK) return b->rc;
+  memset(b->payload + out->null_bits, 0, bytes);
+  out->null_bits += before;
   bits = b->payload + out->null_bits;
-  memset(bits, 0, bytes);
   for (i = 0; i < n; i++) {
     if (isNull(s, i)) bits[i >> 3] |= (uint8_t)(1u << (i & 7));
   }
   return MMAPSYNC_OK;
+}
+
+/* The counts before the bitmap of a SPARSE chunk; takes the NULL rows out of the stage, whose `n` rows are at an
+** end with this.  How many are left. */
+static uint64_t sparsePut(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out) {
+  uint16_t *counts;
+  uint64_t i, m = 0;
+  if (nullsPut(b, s, n, sparseCounts(n), out) != MMAPSYNC_OK) return 0;
+  out->flags = CHUNK_SPARSE;
+  counts = (uint16_t *)(void *)(b->payload + out->null_bits);
+  for (i = 0; i < n; i++) {
+    if ((i & 63) == 0) *(counts - 1 - i / 64) = (uint16_t)m; /* fewer than 2^16 where it counts */
+    if (isNull(s, i)) continue;
+    s->type[m] = s->type[i];
+    s->bits[m] = s->bits[i];
+    s->len[m] = s->len[i];
+    m++;
+  }
+  return m;
 }
 
 static void storeWidth(uint8_t *data, int width, uint64_t i, uint64_t x) {
@@ -68,7 +91,7 @@ static int intEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, DirC
   out->base = min;
   out->max = max;
   if (range == 0 || sequence) {
-    if (range) out->flags = CHUNK_SEQUENCE;
+    if (range) out->flags |= CHUNK_SEQUENCE;
     return MMAPSYNC_OK;
   }
   out->width = range <= UINT8_MAX ? 1 : range <= UINT16_MAX ? 2 : range <= UINT32_MAX ? 4 : 8;
@@ -230,8 +253,8 @@ static int mixedEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, Di
 }
 
 int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out) {
-  uint32_t types = s->types & ~(1u << MMAPSYNC_NULL);
-  int rc = MMAPSYNC_OK, done = 0;
+  uint32_t types = s->types & ~(1u << MMAPSYNC_NULL), nulls = s->nulls;
+  int rc = MMAPSYNC_OK, done = 0, sparse = n >= SPARSE_LEAST && nulls >= n / 2;
   memset(out, 0, sizeof(*out));
   out->nulls = s->nulls;
   if (types == 0) {
@@ -239,7 +262,12 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out) 
     return MMAPSYNC_OK;
   }
   if (s->far || (types & (types - 1))) return mixedEncode(b, s, n, out);
-  if (types == 1u << MMAPSYNC_TEXT) rc = dictEncode(b, s, n, out, &done);
+  if (sparse) {
+    n = sparsePut(b, s, n, out);
+    s->nulls = 0;
+    if (n == 0) rc = b->rc;
+  }
+  if (rc == MMAPSYNC_OK && types == 1u << MMAPSYNC_TEXT) rc = dictEncode(b, s, n, out, &done);
   if (rc != MMAPSYNC_OK) return rc;
   if (types == 1u << MMAPSYNC_INTEGER) {
     rc = intEncode(b, s, n, out);
@@ -248,5 +276,7 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out) 
   } else if (!done) {
     rc = bytesEncode(b, s, n, types == 1u << MMAPSYNC_TEXT ? CHUNK_TEXT : CHUNK_BLOB, out);
   }
-  return rc == MMAPSYNC_OK ? nullsPut(b, s, n, out) : rc;
+  if (rc == MMAPSYNC_OK && !sparse) rc = nullsPut(b, s, n, 0, out);
+  s->nulls = nulls;
+  return rc;
 }

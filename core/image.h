@@ -33,10 +33,15 @@
 **             payload's start and then its length; aux is n bytes, the type of each value.  For
 **             columns of several types, and for large values, which are written as they come
 **
-** In all but NULLS and MIXED a row that is NULL has its bit set in the bitmap at `nulls` (bit r & 7 of
-** byte r / 8); `nulls` is 0 where there is none.
+** In all but NULLS and MIXED a row that is NULL has its bit set in the bitmap at `null_bits` (bit r & 7 of
+** byte r / 8), which is 0 where there is none.
 **
-** KEYS.  A key has an order: row numbers (u32) sorted by the key, or nothing where the rows themselves
+** SPARSE.  Where most rows are NULL (CHUNK_SPARSE), data has elements for those rows only that are not, and
+** `n` above is their number.  The bitmap is one of whole words of 64 bits, and before it, from its start
+** downwards, stands a u16 for each word: how many rows before that word's are not NULL.  The place of row r in
+** data is that count and the zero bits below r's in its word.
+**
+** KEYS.  A key has an order: row numbers (u32, or u16 where all fit) sorted by the key, or nothing where the rows themselves
 ** stand in its order (KEY_ORDERED).  A unique key also has a search structure:
 **
 **     DIRECT  an ordered integer key without gaps: row = value - base.  No bytes
@@ -70,7 +75,7 @@
 typedef struct ImageHeader {
   char magic[8];      /*  0 IMAGE_MAGIC */
   uint32_t byteorder; /*  8 IMAGE_BYTEORDER as the publisher's machine stores it */
-  uint32_t format;    /* 12 MMAPSYNC_FORMAT; a reader refuses a larger one */
+  uint32_t format;    /* 12 1 or MMAPSYNC_FORMAT; a reader refuses a larger one */
   uint32_t required;  /* 16 features a reader must know to read this; none yet */
   uint32_t ntables;   /* 20 */
   uint64_t bytes;     /* 24 the payload's size */
@@ -105,8 +110,9 @@ typedef struct DirColumn {
   uint64_t nulls;     /* 32 rows that are NULL */
   uint64_t bytes;     /* 40 */
   uint32_t flags;     /* 48 MMAPSYNC_COLUMN_... */
-  uint32_t types;     /* 52 bits 1 << MMAPSYNC_NULL ... */
-  uint64_t unused;    /* 56 zero */
+  uint32_t
+      types; /* 52 bits 1 << MMAPSYNC_NULL ..., and MMAPSYNC_TYPES_...; those not in format 1 */
+  uint64_t unused; /* 56 zero */
 } DirColumn;
 _Static_assert(sizeof(DirColumn) == 64, "directory records are one cache line");
 
@@ -119,11 +125,12 @@ _Static_assert(sizeof(DirColumn) == 64, "directory records are one cache line");
 #define CHUNK_MIXED    6
 
 #define CHUNK_SEQUENCE 1 /* flag: INT that rises by one a row */
+#define CHUNK_SPARSE   2 /* flag: rows that are NULL have no element in data */
 
 typedef struct DirChunk {
   uint8_t encoding; /*  0 CHUNK_... */
   uint8_t width;    /*  1 bytes of one element of data */
-  uint16_t flags;   /*  2 CHUNK_SEQUENCE */
+  uint16_t flags;   /*  2 CHUNK_SEQUENCE, CHUNK_SPARSE */
   uint32_t nulls;   /*  4 rows that are NULL */
   int64_t base;     /*  8 INT: the least value.  REAL: the bits of the least.  DICT: its entries */
   int64_t max;      /* 16 INT: the greatest value.  REAL: the bits of the greatest */
@@ -149,21 +156,24 @@ typedef struct DirKey {
   uint64_t parts;        /*  8 offset of DirPart[nparts] */
   uint32_t nparts;       /* 16 */
   uint32_t flags;        /* 20 MMAPSYNC_KEY_... */
-  uint64_t order;        /* 24 u32 row numbers, or 0 if rows stand in this order */
+  uint64_t order;        /* 24 row numbers, or 0 if rows stand in this order */
   uint64_t search;       /* 32 the search structure, or 0 */
   uint64_t search_bytes; /* 40 */
   int64_t base;          /* 48 DIRECT, RANK: the least key */
   uint32_t search_kind;  /* 56 SEARCH_... */
-  uint32_t unused;       /* 60 zero */
+  uint32_t order_width;  /* 60 bytes of a row number in `order`: 2, or 4; 0 says 4, too */
 } DirKey;
 _Static_assert(sizeof(DirKey) == 64, "directory records are one cache line");
 
 typedef struct DirPart {
-  uint32_t column;
-  uint16_t collation;
-  uint16_t desc;
+  uint32_t column;    /*  0 */
+  uint16_t collation; /*  4 */
+  uint16_t desc;      /*  6 */
+  uint64_t
+      distinct; /*  8 different values of this part and those before it; not there in format 1 */
 } DirPart;
-_Static_assert(sizeof(DirPart) == 8, "a key part is 8 bytes");
+_Static_assert(sizeof(DirPart) == 16, "a key part is 16 bytes");
+#define DIRPART_1  8 /* bytes of one in format 1 */
 
 #define RANK_BITS  480 /* keys a line stands for */
 
@@ -189,17 +199,19 @@ typedef struct Chunk {
   uint8_t encoding;
   uint8_t width;
   uint16_t flags;
-  uint32_t nulls;
+  uint32_t stored; /* rows that are not NULL */
 } Chunk;
 _Static_assert(sizeof(Chunk) == 64, "a point lookup reads one line of this for each column");
 
 typedef struct Column {
   Chunk *chunks;
+  int numbers; /* CHUNK_INT or CHUNK_REAL if all chunks are that, or NULLS; otherwise 0 */
   mmapsync_column_info info;
 } Column;
 
 typedef struct Key {
-  const uint32_t *order; /* NULL: the row's number is its position */
+  const void *order; /* NULL: the row's number is its position */
+  int order_width;
   const uint8_t *search;
   uint64_t nsearch; /* RANK: lines; HASH: buckets */
   int64_t base;
@@ -219,18 +231,26 @@ struct mmapsync_table {
   mmapsync_table_info info;
 };
 
-/* Points a decoded chunk at its buffers, which the caller has checked or has just written. */
-void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload);
+/* Points a decoded chunk of so many rows at its buffers, which the caller has checked or has just written. */
+void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload, uint64_t rows);
+
+/* Bytes before the bitmap of a SPARSE chunk of n rows, which counts take; a multiple of 64. */
+uint64_t sparseCounts(uint64_t n);
 
 /* Rows in chunk number `chunk`, and how many chunks there are. */
 uint64_t chunkRows(uint64_t rows, uint32_t shift, uint64_t chunk);
 uint64_t chunkCount(uint64_t rows, uint32_t shift);
 
-/* Compares the first n parts of key k in row a with values (negative: the row comes first), or with
-** those of another row from part `first` on.  *rc becomes CORRUPT if a value cannot be read. */
+/* Compares the first n parts of key k in a row with values (negative: the row comes first).  Or two rows, from
+** part *part on, which becomes the first part in which they differ.  *rc becomes CORRUPT if a value cannot be
+** read. */
 int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const mmapsync_value *v,
                      int n, int *rc);
-int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a, uint64_t b,
+
+/* How many rows of a key of kind RANK are less than base + x. */
+uint64_t rankCount(const mmapsync_table *t, const Key *k, uint64_t x);
+
+int keyCompareRows(const mmapsync_table *t, const Key *k, int *part, uint64_t a, uint64_t b,
                    int *rc);
 
 #endif

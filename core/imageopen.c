@@ -18,7 +18,7 @@
 #include "handle.h"
 #include "order.h"
 
-/* Most memory for each byte of the directory.  A key of one column takes most: 80 bytes there, and 192
+/* Most memory for each byte of the directory.  A key of one column takes most: 72 bytes there, and 232
 ** here. */
 #define ARENA_FACTOR 8
 
@@ -90,7 +90,9 @@ uint64_t chunkRows(uint64_t rows, uint32_t shift, uint64_t chunk) {
   return rows - first < full ? rows - first : full;
 }
 
-void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload) {
+uint64_t sparseCounts(uint64_t n) { return ((n + 63) / 64 * 2 + 63) & ~UINT64_C(63); }
+
+void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload, uint64_t rows) {
   out->data = in->data ? payload + in->data : NULL;
   out->null_bits = in->null_bits ? payload + in->null_bits : NULL;
   out->aux = in->aux ? payload + in->aux : NULL;
@@ -101,7 +103,7 @@ void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload) {
   out->encoding = in->encoding;
   out->width = in->width;
   out->flags = in->flags;
-  out->nulls = in->nulls;
+  out->stored = (uint32_t)rows - in->nulls;
 }
 
 /* Whether a chunk of n rows has every buffer its encoding reads. */
@@ -110,6 +112,14 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
   /* Those it does not read, too: a pointer to outside the payload is not even made. */
   if (c->data > d->size || c->aux > d->size || c->heap > d->size) return 0;
   if (c->null_bits && !bufferOk(d, c->null_bits, (n + 7) / 8)) return 0;
+  if (c->nulls > n) return 0;
+  if (c->flags & CHUNK_SPARSE) {
+    if (c->null_bits < sizeof(ImageHeader) + sparseCounts(n) || c->encoding == CHUNK_MIXED ||
+        !bufferOk(d, c->null_bits, (n + 63) / 64 * 8)) {
+      return 0;
+    }
+    n -= c->nulls;
+  }
   switch (c->encoding) {
   case CHUNK_NULLS: return 1;
   case CHUNK_INT:
@@ -130,6 +140,7 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
 }
 
 static const char *encodingName(const DirChunk *c) {
+  if (c->flags & CHUNK_SPARSE) return "sparse";
   switch (c->encoding) {
   case CHUNK_NULLS: return "null";
   case CHUNK_INT:
@@ -147,12 +158,37 @@ static const char *encodingName(const DirChunk *c) {
   }
 }
 
+/* A bound of a chunk of numbers; of type NULL if there is none to speak of. */
+static mmapsync_value boundOf(const DirChunk *c, int64_t bits) {
+  mmapsync_value v = {.type = c->encoding == CHUNK_INT ? MMAPSYNC_INTEGER : MMAPSYNC_REAL,
+                      .u.i = bits};
+  if (v.type == MMAPSYNC_REAL) memcpy(&v.u.r, &bits, sizeof(bits));
+  if (orderIsNull(&v)) v.type = MMAPSYNC_NULL;
+  return v;
+}
+
+/* Widens the column's bounds by those of a chunk; *numbers becomes 0 if it has none. */
+static void boundsWiden(mmapsync_column_info *info, const DirChunk *c, int *numbers) {
+  mmapsync_value min, max;
+  if (c->encoding == CHUNK_NULLS) return;
+  if (c->encoding != CHUNK_INT && c->encoding != CHUNK_REAL) {
+    *numbers = 0;
+    return;
+  }
+  min = boundOf(c, c->base);
+  max = boundOf(c, c->max);
+  if (min.type == MMAPSYNC_NULL || max.type == MMAPSYNC_NULL) *numbers = 0;
+  if (orderIsNull(&info->min) || mmapsync_compare(&min, &info->min, 0) < 0) info->min = min;
+  if (orderIsNull(&info->max) || mmapsync_compare(&max, &info->max, 0) > 0) info->max = max;
+}
+
 static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out) {
   DirColumn dc;
   uint64_t i, n = chunkCount(dt->rows, dt->chunk_shift);
   Chunk *chunks;
   const char *encoding = "null";
-  int rc;
+  unsigned kinds = 0;
+  int rc, numbers = 1;
   fetchRecord(d, dt->columns, c, &dc, sizeof(dc));
   if (!recordsOk(d, dc.chunks, n, sizeof(DirChunk))) {
     return damaged(d, "a column's chunks lie outside the directory");
@@ -165,7 +201,9 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
     if (!chunkOk(d, &k, chunkRows(dt->rows, dt->chunk_shift, i))) {
       return damaged(d, "a column's buffer lies outside the payload");
     }
-    chunkDecode(&chunks[i], &k, d->payload);
+    chunkDecode(&chunks[i], &k, d->payload, chunkRows(dt->rows, dt->chunk_shift, i));
+    boundsWiden(&out->info, &k, &numbers);
+    if (k.encoding != CHUNK_NULLS) kinds |= 1u << k.encoding;
     if (i == 0) {
       encoding = encodingName(&k);
     } else if (strcmp(encoding, encodingName(&k)) != 0) {
@@ -173,6 +211,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
     }
   }
   out->chunks = chunks;
+  out->numbers = kinds == 1u << CHUNK_INT ? CHUNK_INT : kinds == 1u << CHUNK_REAL ? CHUNK_REAL : 0;
   out->info.name = stringAt(d, dc.name);
   out->info.type = stringAt(d, dc.type);
   out->info.collation = stringAt(d, dc.collation);
@@ -181,6 +220,10 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
   out->info.nulls = dc.nulls;
   out->info.bytes = dc.bytes;
   out->info.encoding = encoding;
+  if (d->hdr.format == 1 && dc.types & 1u << MMAPSYNC_TEXT) {
+    out->info.types |= MMAPSYNC_TYPES_NUMERIC_TEXT; /* it does not tell: it may be */
+  }
+  if (!numbers) out->info.min.type = out->info.max.type = MMAPSYNC_NULL;
   if (!out->info.name || !out->info.type || !out->info.collation) {
     return damaged(d, "a column's name lies outside the directory");
   }
@@ -204,31 +247,37 @@ static int searchOk(const Decoder *d, const DirTable *dt, const DirKey *k) {
 static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   static const char *const azSearch[] = {"sorted", "direct", "rank", "hash"};
   DirKey dk;
+  size_t each = d->hdr.format == 1 ? DIRPART_1 : sizeof(DirPart);
   uint32_t p;
   mmapsync_part_def *parts;
+  uint64_t *distinct;
   int rc;
   fetchRecord(d, dt->keys, i, &dk, sizeof(dk));
-  if (dk.nparts == 0 || dk.nparts > INT32_MAX ||
-      !recordsOk(d, dk.parts, dk.nparts, sizeof(DirPart))) {
+  if (dk.nparts == 0 || dk.nparts > INT32_MAX || !recordsOk(d, dk.parts, dk.nparts, each)) {
     return damaged(d, "a key's parts lie outside the directory");
   }
   rc = arenaTake(d, dk.nparts, sizeof(*parts), &parts);
+  if (rc == MMAPSYNC_OK) rc = arenaTake(d, dk.nparts, sizeof(*distinct), &distinct);
   if (rc != MMAPSYNC_OK || !d->arena) return rc;
   for (p = 0; p < dk.nparts; p++) {
-    DirPart dp;
-    fetchRecord(d, dk.parts, p, &dp, sizeof(dp));
+    DirPart dp = {.distinct = 0};
+    fetchRecord(d, dk.parts, p, &dp, each);
     if (dp.column >= dt->ncolumns || !orderCollationOk(dp.collation)) {
       return damaged(d, "a key names a column or a collation that is not there");
     }
     parts[p].column = (int)dp.column;
     parts[p].collation = dp.collation;
     parts[p].desc = dp.desc != 0;
+    distinct[p] = dp.distinct < dt->rows ? dp.distinct : dt->rows;
   }
-  if (!searchOk(d, dt, &dk) || (dk.order && !bufferOk(d, dk.order, dt->rows * 4)) ||
+  if (dk.order_width == 0) dk.order_width = 4;
+  if (!searchOk(d, dt, &dk) || (dk.order_width != 2 && dk.order_width != 4) ||
+      (dk.order && !bufferOk(d, dk.order, dt->rows * dk.order_width)) ||
       (!dk.order && !(dk.flags & MMAPSYNC_KEY_ORDERED) && dt->rows > 1)) {
     return damaged(d, "a key's buffer lies outside the payload");
   }
-  out->order = dk.order ? (const uint32_t *)(const void *)(d->payload + dk.order) : NULL;
+  out->order = dk.order ? d->payload + dk.order : NULL;
+  out->order_width = (int)dk.order_width;
   out->search = dk.search_kind >= SEARCH_RANK ? d->payload + dk.search : NULL;
   out->nsearch = dk.search_bytes / 64;
   out->base = dk.base;
@@ -237,8 +286,9 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   out->info.name = stringAt(d, dk.name);
   out->info.flags = dk.flags & KEY_FLAGS;
   out->info.parts = parts;
+  out->info.distinct = distinct;
   out->info.nparts = (int)dk.nparts;
-  out->info.bytes = dk.search_bytes + (dk.order ? dt->rows * 4 : 0);
+  out->info.bytes = dk.search_bytes + (dk.order ? dt->rows * dk.order_width : 0);
   out->info.search = azSearch[dk.search_kind];
   if (!out->info.name) return damaged(d, "a key's name lies outside the directory");
   return MMAPSYNC_OK;
@@ -295,10 +345,10 @@ static int headerDecode(Decoder *d) {
                        "\"%s\": table image of the other byte order: publish it on this machine",
                        mmapsync_path(d->h));
   }
-  if (p->format != MMAPSYNC_FORMAT || p->required != 0) {
+  if (p->format < 1 || p->format > MMAPSYNC_FORMAT || p->required != 0) {
     return handleError(d->h, MMAPSYNC_CORRUPT,
                        "\"%s\": table image of format %u with features %u: this library reads "
-                       "format %d: upgrade it",
+                       "formats 1 to %d: upgrade it",
                        mmapsync_path(d->h), (unsigned)p->format, (unsigned)p->required,
                        MMAPSYNC_FORMAT);
   }

@@ -15,9 +15,10 @@ static void caseEncodings(void) {
   enum { N = 2000 };
   mmapsync_value *values = calloc(N, sizeof(*values)), v;
   static const char *const words[] = {"red", "green", "blue"};
-  static const char *const encodings[] = {"null",  "sequence", "constant", "int8",  "int16",
-                                          "int32", "int64",    "constant", "real",  "text",
-                                          "blob",  "dict8",    "dict16",   "mixed", "int8"};
+  static const char *const encodings[] = {
+      "null",   "sequence", "constant", "int8",   "int16",  "int32", "int64", "constant",
+      "real",   "text",     "blob",     "dict8",  "dict16", "mixed", "int8",  "sparse",
+      "sparse", "sparse",   "sparse",   "sparse", "sparse", "mixed"};
   char(*names)[20] = calloc(N, sizeof(*names));
   mmapsync *h = channelOpen();
   Opened o;
@@ -41,7 +42,26 @@ static void caseEncodings(void) {
       case 11: v = text(words[i * i % 3]); break;
       case 12: v = text(names[i % 400]); break;
       case 13: v = i % 2 ? integer(i) : text(names[i]); break;
-      default: v = i % 2 ? null() : integer(i % 99); break;
+      case 14: v = i % 3 == 0 ? null() : integer(i % 99); break;
+      default:
+        if (i % 7 > 2) {
+          v = null();
+        } else if (kind == 15) {
+          v = integer(i * i);
+        } else if (kind == 16) {
+          v = integer(i / 7 * 3 + i % 7); /* rises by one a row that is not NULL */
+        } else if (kind == 17) {
+          v = real(i / 3.0);
+        } else if (kind == 18) {
+          v = text(names[i]);
+        } else if (kind == 19) {
+          v = blob(names[i], 8);
+        } else if (kind == 20) {
+          v = text(words[i * i % 3]);
+        } else {
+          v = i % 2 ? integer(i) : text(names[i]);
+        }
+        break;
       }
       values[i] = v;
     }
