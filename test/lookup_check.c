@@ -415,6 +415,7 @@ static void caseColumns(void) {
   mmapsync *h = channelOpen();
   const mmapsync_column_info *c;
   Opened o;
+  int i;
 #define COLUMN(...)                                                                                \
   do {                                                                                             \
     mmapsync_value v_[] = {__VA_ARGS__};                                                           \
@@ -456,6 +457,21 @@ static void caseColumns(void) {
   NUMERIC(0, integer(17));
 #undef NUMERIC
 #undef COLUMN
+  { /* numbers in one chunk and text in another: no bounds of the whole */
+    Random m = {.ncols = 2, .style = {STYLE_INT8, STYLE_INT8}, .width = 2048, .rows = 600};
+    randomFill(&m);
+    m.cells[2 * 599] = text("x");
+    for (i = 512; i < 600; i++) m.cells[2 * i + 1] = i % 2 ? null() : real(1e9);
+    randomPublish(h, &m, NULL, 0);
+    openImage(&o, h);
+    c = mmapsync_column_about(o.t, 0);
+    CHECK(strcmp(c->encoding, "varied") == 0 && c->min.type == MMAPSYNC_NULL);
+    CHECK(c->max.type == MMAPSYNC_NULL);
+    c = mmapsync_column_about(o.t, 1); /* integers in one, reals in another: there are */
+    CHECK(c->min.type == MMAPSYNC_INTEGER && c->min.u.i >= 1000 && c->max.u.r == 1e9);
+    closeImage(&o);
+    free(m.cells);
+  }
   mmapsync_close(h);
 }
 
