@@ -52,7 +52,7 @@ TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/*.c))
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test bench model torture asan tsan lint lint-deps format install clean help
+.PHONY: all deps demo test bench hosts model torture asan tsan lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -67,6 +67,9 @@ test: all $(TEST_BIN) ## run all tests; T='pattern ...' runs some of them
 
 bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS=n and ROUNDS=n
 	@tclsh test/bench/bench.tcl $(BUILD) $(ROWS) $(ROUNDS)
+
+hosts: all $(TEST_BIN) ## run the tests under SQLite 3.38 to the newest, fetched by go; H='pattern ...'
+	@CC='$(CC)' tclsh test/hosts/hosts.tcl $(H)
 
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
 	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
