@@ -9,7 +9,7 @@
 #   fetch    SQLite's C file, its header and its sqlite3ext.h are part of a published Go module, from 3.38.0 to
 #            within weeks of today.  The client `go` downloads and keeps it below build/hosts, and nothing of
 #            it is ever built with go.  What arrives is held to the module sum in the table.
-#   build    libsqlite3.so.0 of host.c; the extension once more with this version's own headers; and
+#   build    libsqlite3.so.0 of sqlite3.c and host.c; the extension once more with this version's own headers; and
 #            static_host of the two linked statically.
 #   run      the system's sqlite3 shell and Tcl's sqlite3 package, both linked to libsqlite3.so.0, with
 #            LD_LIBRARY_PATH naming this one.  A host is refused if they still say another version.
@@ -180,21 +180,23 @@ proc buildScript {name version options} {
   set src $hosts/src/$version
   file mkdir $dir
   set script {}
-  set args [list {*}$usual {*}$options -DHOST_SOURCE_ID="$::sourceId"]
+  set args [list {*}$usual {*}$options -DHOST_SOURCE_ID="$::sourceId" -DSQLITE_EXTRA_INIT=hostStart]
   write $dir/options $args
   set quoted [join [lmap a $args {string cat ' $a '}] " "]
-  if {[stale $dir/host.o $src/sqlite3.c $::home/host.c $dir/options]} {
-    lappend script "$cc -w -O0 -g1 -fPIC -I$src $quoted -c -o $dir/host.o $::home/host.c"
+  if {[stale $dir/sqlite3.o $src/sqlite3.c $dir/options]} {
+    lappend script "$cc -w -O0 -g1 -fPIC $quoted -Dsqlite3_sourceid=hostOwnSourceId -c -o $dir/sqlite3.o $src/sqlite3.c"
   }
+  lappend script "$cc $dialect -Werror -fPIC -I$src $quoted -c -o $dir/host.o $::home/host.c"
   # What the system's programs are linked to and this build has not got.
-  lappend script "nm --defined-only $dir/host.o | sed -n 's/.* T //p' | sort > $dir/have"
+  lappend script "nm --defined-only $dir/sqlite3.o | sed -n 's/.* T //p' | sort > $dir/have"
+  lappend script "echo sqlite3_sourceid >> $dir/have; sort -o $dir/have $dir/have"
   lappend script "comm -13 $dir/have $hosts/wanted | sed 's/.*/-Wl,--defsym,&=hostMissing/' > $dir/missing"
-  lappend script "$cc -shared -Wl,-soname,libsqlite3.so.0 -o $dir/libsqlite3.so.0 $dir/host.o @$dir/missing -lm -lpthread"
+  lappend script "$cc -shared -Wl,-soname,libsqlite3.so.0 -o $dir/libsqlite3.so.0 $dir/sqlite3.o $dir/host.o @$dir/missing -lm -lpthread"
   # The extension with these headers, as the Makefile builds it otherwise.
   set core [lsort [glob $build/obj/core/*.o]]
   set flags "$dialect -Werror -fPIC -fvisibility=hidden -O1 -g -I$src -I$root/core -I$root/ext"
   lappend script "$cc $flags -shared -Wl,-z,defs -o $dir/mmapsync.so $root/ext/*.c $core -lm"
-  lappend script "$cc $flags -DSQLITE_CORE -o $dir/static_host $root/test/static_host.c $root/ext/*.c $dir/host.o\
+  lappend script "$cc $flags -DSQLITE_CORE -o $dir/static_host $root/test/static_host.c $root/ext/*.c $dir/sqlite3.o $dir/host.o\
     $build/libmmapsync.a -lm -lpthread"
   return [join $script \n]
 }
