@@ -61,7 +61,8 @@ BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*b
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test bench bench-fire bench-deps model torture asan tsan lint lint-deps format install clean help
+.PHONY: all deps demo test bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
+  clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -82,6 +83,9 @@ bench-deps: ## install what draws the picture of `make bench-fire`
 
 bench-fire: all $(BENCH_BIN) ## lookups while a writer never rests: percentiles, and build/fire.svg
 	@tclsh test/bench/fire.tcl $(BUILD) '$(EXTENSION)' '$(FIRE_SECONDS)'
+
+hosts: all $(TEST_BIN) ## run the tests under SQLite 3.38 to the newest, fetched by go; H='pattern ...'
+	@CC='$(CC)' tclsh test/hosts/hosts.tcl $(H)
 
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
 	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
