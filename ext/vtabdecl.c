@@ -208,6 +208,11 @@ int vtabDisconnect(sqlite3_vtab *pVtab) {
   int i;
   while (*pp != NULL && *pp != p) pp = &(*pp)->pNext;
   if (*pp != NULL) *pp = p->pNext;
+  while (p->pFree != NULL) {
+    VtabCursor *pCur = p->pFree;
+    p->pFree = pCur->pNext;
+    cursorFree(pCur);
+  }
   for (i = 0; i < p->nCol && p->aCol != NULL; i++) sqlite3_free(p->aCol[i].zName);
   sqlite3_free(p->aCol);
   sqlite3_free(p->aPk);
