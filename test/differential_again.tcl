@@ -43,8 +43,8 @@ proc disguise {source table} {
     regsub { COLLATE \w+$} $d {} d
     regsub -all {\mANY\M} $d {} d
     if {[chance 60]} { set d $c }
-    # (PRIMARY KEY(c COLLATE x) of a column that is INTEGER has the column's collation, not x.)
-    if {$c ne [dict get $table primary]} { set collation [pick [list $collation $collation [pick $::collations]]] }
+    # PRIMARY KEY(c COLLATE x) of a column that is INTEGER has the column's collation, not x.
+    if {[lindex [dict get $table primary] 0] ne $c} { set collation [pick [list $collation $collation [pick $::collations]]] }
     lappend all "$d COLLATE $collation"
   }
   set all [lmap i [lsort -command {apply {{a b} { expr {[rnd 3] - 1} }}} [lsearch -all $all *]] { lindex $all $i }]
@@ -52,6 +52,9 @@ proc disguise {source table} {
   set more [expr {[chance 30] ? ",extra TEXT DEFAULT 'more',e2 DEFAULT 5" : ""}]
   set primary {}
   foreach part [expr {[dict get $table primary] eq "" ? "" : [split [dict get $table primary] ,]}] {
+    if {[regexp {^(c\d) COLLATE \w+$} [dict get $table primary] -> c] && "$c INTEGER" in [lmap d [dict get $table typed] { lrange $d 0 1 }]} {
+      set part $c
+    }
     if {![regexp COLLATE $part]} { set part "[lindex $part 0] COLLATE $collated([lindex $part 0]) [lrange $part 1 end]" }
     lappend primary $part
   }

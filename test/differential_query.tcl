@@ -148,7 +148,8 @@ proc condition {table prefix {deep 1}} {
     7  { return "$c = [value $t $s] AND $d [pick {< <= > >=}] [value $t $d0]" }
     8  { return "$c = [value $t $s] AND $d BETWEEN [value $t $d0] AND [value $t $d0]" }
     9  { return "$c IN ([values $t $s [expr {1 + [rnd 4]}]])" }
-    10 { return "$c IN ([values $t $s [expr {1 + [rnd 4]}]]) AND $d [pick [list "IN ([values $t $d0 2])" "> [value $t $d0]"]]" }
+    10 { if {[chance 10]} { return "$c IN ([values $t $s [expr {5 + [rnd 60]}]])" }
+         return "$c IN ([values $t $s [expr {1 + [rnd 4]}]]) AND $d [pick [list "IN ([values $t $d0 2])" "> [value $t $d0]"]]" }
     11 { return "$c NOT IN ([values $t $s 2])" }
     12 { return "$c [pick {IN IN {NOT IN}}] ([lookInto $t $s])" }
     13 { return "$c IS [value $t $s]" }
@@ -400,6 +401,53 @@ proc queryCompound {tables} {
   }
 }
 
+# LIMIT and OFFSET where the order does not count, and where an inner query has them.
+proc queryLimit {tables} {
+  set a [pick $tables]
+  set b [pick $tables]
+  set na [dict get $a name]
+  set nb [dict get $b name]
+  set c [collatedOf $a]
+  set n [pick [list [rnd 30] [rnd 5] 0 -1 [parameter [rnd 30]] 9223372036854775807 1+[rnd 9] "(SELECT [rnd 9])" '[rnd 9]' [rnd 9].0]]
+  set limit " LIMIT $n[pick [list {} {} " OFFSET [rnd 30]" " OFFSET [parameter [rnd 9]]" " OFFSET -[rnd 3]" " OFFSET 9223372036854775807"]]"
+  set where [maybeWhere $a 75]
+  set desc [pick {{} { DESC}}]
+  switch [rnd 12] {
+    0 - 1 { return "SELECT count(*) FROM (SELECT $c FROM $na$where$limit)" }
+    2 { return "SELECT count(*) FROM (SELECT DISTINCT $c FROM $na$where$limit)" }
+    3 { return "SELECT count(*) FROM (SELECT $c FROM $na$where GROUP BY $c$limit)" }
+    4 { return "SELECT printf('%d %d',count(*),sum(z)) FROM (SELECT z FROM $na$where ORDER BY $c$desc, z$limit)" }
+    5 { return "SELECT count(*) FROM (SELECT a.z FROM $na a [pick {JOIN {LEFT JOIN}}] $nb b ON a.$c = b.[columnOf $b]$limit)" }
+    6 { return "SELECT z FROM $nb WHERE z IN (SELECT z FROM $na$where ORDER BY z$desc$limit)" }
+    7 { return "SELECT count(*) FROM (SELECT z FROM $na$where UNION ALL SELECT z FROM $nb$limit)" }
+    8 { return "SELECT printf('%d %d',b.z,(SELECT count(*) FROM (SELECT 1 FROM $na a WHERE a.$c >= b.[columnOf $b] LIMIT 3 OFFSET [rnd 3])))\
+          FROM $nb b" }
+    9 { return "SELECT z FROM $nb b WHERE [pick {{} NOT}] EXISTS(SELECT 1 FROM $na a WHERE a.$c = b.[columnOf $b] LIMIT 1 OFFSET [rnd 3])" }
+    10 { return "SELECT z FROM (SELECT z FROM $na$where ORDER BY z$desc$limit) WHERE z [pick {> < <>}] [rnd 30]" }
+    11 { return "SELECT z FROM $na$where ORDER BY z$desc$limit" }
+  }
+}
+# Distinct rows and groups, in an order.
+proc queryDistinct {tables} {
+  set table [pick $tables]
+  set t [dict get $table name]
+  set c [columnOf $table]
+  set d [pick [dict get $table columns]]
+  set where [maybeWhere $table 50]
+  set desc [pick {{} { DESC}}]
+  set limit [pick [list {} {} " LIMIT [rnd 20]" " LIMIT [rnd 20] OFFSET [rnd 5]"]]
+  switch [rnd 8] {
+    0 { return "SELECT group_concat([canon k],'|') FROM (SELECT DISTINCT $c AS k FROM $t$where ORDER BY $c$desc$limit)" }
+    1 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $c$desc, $d$limit)" }
+    2 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $d$desc, $c$desc$limit)" }
+    3 { return "SELECT group_concat([canon k]||n,'|') FROM (SELECT $c AS k, count(*) AS n FROM $t$where GROUP BY $c ORDER BY $c$desc$limit)" }
+    4 { return "SELECT group_concat([canon k]||n,'|') FROM (SELECT $c AS k, $d AS l, max(z) AS n FROM $t$where GROUP BY $c, $d ORDER BY $c$desc, $d$desc$limit)" }
+    5 { return "SELECT printf('%d %d',count(DISTINCT $c),count(DISTINCT $d)) FROM $t$where GROUP BY $d" }
+    6 { return "SELECT count(*) FROM (SELECT DISTINCT a.$c FROM $t a JOIN [pick {n1 n2}] b ON a.$d [pick {= <}] b.[pick $::nativeColumns])" }
+    7 { return "SELECT group_concat(n,'|') FROM (SELECT min(z) AS n FROM $t$where GROUP BY $c, $d ORDER BY n$desc$limit)" }
+  }
+}
+
 # Over a table of many rows.
 proc queryBulk {tables} {
   set t [dict get [lindex $tables 0] name]
@@ -416,7 +464,7 @@ proc queryBulkOrder {tables} {
 
 # A query of every kind in turn, so that a short run has them all.
 set queryKinds {Where Where Join Where Order Sub Where Expression Aggregate Where Join Order Where Compound OrderJoin
-  Sub Where Three Join Order Window Aggregate}
+  Sub Where Three Join Order Window Aggregate Limit Distinct}
 proc makeQuery {i tables {kinds {}}} {
   if {$kinds eq ""} { set kinds $::queryKinds }
   set ::params {}
