@@ -94,6 +94,61 @@ int mmapsync_find_all(const mmapsync_table *t, int ik, const mmapsync_value *val
   return rc;
 }
 
+/* A bound of part n behind n parts that are equal. */
+typedef struct Bound {
+  const mmapsync_value *values;
+  int n;
+  const mmapsync_value *edge; /* or NULL: the parts alone */
+  int after;                  /* behind what equals it */
+} Bound;
+
+static int rangeFind(const mmapsync_table *t, const Key *k, const Bound *b, uint64_t *pos) {
+  uint64_t lo = 0, hi = t->rows;
+  int rc = MMAPSYNC_OK;
+  while (lo < hi) {
+    uint64_t mid = lo + (hi - lo) / 2, row = rowAt(t, k, mid);
+    int c =
+        row < t->rows ? keyCompareValues(t, k, row, b->values, b->n, &rc) : (rc = MMAPSYNC_CORRUPT);
+    if (rc != MMAPSYNC_OK) return rc;
+    if (c == 0 && b->edge) {
+      const mmapsync_part_def *p = &k->parts[b->n];
+      mmapsync_value a;
+      rc = mmapsync_get(t, row, p->column, &a);
+      if (rc != MMAPSYNC_OK) return rc;
+      c = mmapsync_compare(&a, b->edge, p->collation);
+      if (p->desc) c = -c;
+    }
+    if (c < 0 || (c == 0 && b->after)) {
+      lo = mid + 1;
+    } else {
+      hi = mid;
+    }
+  }
+  *pos = lo;
+  return MMAPSYNC_OK;
+}
+
+int mmapsync_find_range(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
+                        const mmapsync_value *from, int from_inclusive, const mmapsync_value *to,
+                        int to_inclusive, uint64_t *lo, uint64_t *hi) {
+  const Key *k;
+  Bound first = {values, n, from, !from_inclusive}, last = {values, n, to, to_inclusive != 0};
+  int rc;
+  if (ik < 0 || ik >= t->info.nkeys) return MMAPSYNC_MISUSE;
+  k = &t->keys[ik];
+  if (n < 0 || n > k->info.nparts || (n == k->info.nparts && (from || to))) return MMAPSYNC_MISUSE;
+  if ((from || to) && k->parts[n].desc) {
+    first = (Bound){values, n, to, !to_inclusive};
+    last = (Bound){values, n, from, from_inclusive != 0};
+  }
+  if (!first.edge) first.after = 0;
+  if (!last.edge) last.after = 1;
+  rc = rangeFind(t, k, &first, lo);
+  if (rc == MMAPSYNC_OK) rc = rangeFind(t, k, &last, hi);
+  if (rc == MMAPSYNC_OK && *hi < *lo) *hi = *lo;
+  return rc;
+}
+
 int mmapsync_key_row(const mmapsync_table *t, int ik, uint64_t pos, uint64_t *row) {
   if (ik < 0 || ik >= t->info.nkeys || pos >= t->rows) return MMAPSYNC_MISUSE;
   *row = rowAt(t, &t->keys[ik], pos);
@@ -182,4 +237,21 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
     if (rc != MMAPSYNC_OK) return rc;
     return lo < hi ? mmapsync_key_row(t, ik, lo, row) : MMAPSYNC_NOTFOUND;
   }
+}
+
+int mmapsync_find_many(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
+                       uint64_t *rows) {
+  int i, rc, np;
+  if (ik < 0 || ik >= t->info.nkeys || n < 0) return MMAPSYNC_MISUSE;
+  np = t->keys[ik].info.nparts;
+  if (!(t->keys[ik].info.flags & MMAPSYNC_KEY_UNIQUE)) return MMAPSYNC_MISUSE;
+  for (i = 0; i < n; i++) {
+    rc = mmapsync_find(t, ik, values + (size_t)i * (size_t)np, np, &rows[i]);
+    if (rc == MMAPSYNC_NOTFOUND) {
+      rows[i] = UINT64_MAX;
+    } else if (rc != MMAPSYNC_OK) {
+      return rc;
+    }
+  }
+  return MMAPSYNC_OK;
 }

@@ -147,12 +147,36 @@ static const char *encodingName(const DirChunk *c) {
   }
 }
 
+/* A bound of a chunk of numbers; of type NULL if there is none to speak of. */
+static mmapsync_value boundOf(const DirChunk *c, int64_t bits) {
+  mmapsync_value v = {.type = c->encoding == CHUNK_INT ? MMAPSYNC_INTEGER : MMAPSYNC_REAL,
+                      .u.i = bits};
+  if (v.type == MMAPSYNC_REAL) memcpy(&v.u.r, &bits, sizeof(bits));
+  if (orderIsNull(&v)) v.type = MMAPSYNC_NULL;
+  return v;
+}
+
+/* Widens the column's bounds by those of a chunk; *numbers becomes 0 if it has none. */
+static void boundsWiden(mmapsync_column_info *info, const DirChunk *c, int *numbers) {
+  mmapsync_value min, max;
+  if (c->encoding == CHUNK_NULLS) return;
+  if (c->encoding != CHUNK_INT && c->encoding != CHUNK_REAL) {
+    *numbers = 0;
+    return;
+  }
+  min = boundOf(c, c->base);
+  max = boundOf(c, c->max);
+  if (min.type == MMAPSYNC_NULL || max.type == MMAPSYNC_NULL) *numbers = 0;
+  if (orderIsNull(&info->min) || mmapsync_compare(&min, &info->min, 0) < 0) info->min = min;
+  if (orderIsNull(&info->max) || mmapsync_compare(&max, &info->max, 0) > 0) info->max = max;
+}
+
 static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out) {
   DirColumn dc;
   uint64_t i, n = chunkCount(dt->rows, dt->chunk_shift);
   Chunk *chunks;
   const char *encoding = "null";
-  int rc;
+  int rc, numbers = 1;
   fetchRecord(d, dt->columns, c, &dc, sizeof(dc));
   if (!recordsOk(d, dc.chunks, n, sizeof(DirChunk))) {
     return damaged(d, "a column's chunks lie outside the directory");
@@ -166,6 +190,7 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
       return damaged(d, "a column's buffer lies outside the payload");
     }
     chunkDecode(&chunks[i], &k, d->payload);
+    boundsWiden(&out->info, &k, &numbers);
     if (i == 0) {
       encoding = encodingName(&k);
     } else if (strcmp(encoding, encodingName(&k)) != 0) {
@@ -181,6 +206,8 @@ static int columnDecode(Decoder *d, const DirTable *dt, uint64_t c, Column *out)
   out->info.nulls = dc.nulls;
   out->info.bytes = dc.bytes;
   out->info.encoding = encoding;
+  if (dc.types & 1u << MMAPSYNC_TEXT) out->info.types |= MMAPSYNC_TYPES_NUMERIC_TEXT;
+  if (!numbers) out->info.min.type = out->info.max.type = MMAPSYNC_NULL;
   if (!out->info.name || !out->info.type || !out->info.collation) {
     return damaged(d, "a column's name lies outside the directory");
   }
@@ -206,6 +233,7 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   DirKey dk;
   uint32_t p;
   mmapsync_part_def *parts;
+  uint64_t *distinct;
   int rc;
   fetchRecord(d, dt->keys, i, &dk, sizeof(dk));
   if (dk.nparts == 0 || dk.nparts > INT32_MAX ||
@@ -213,6 +241,7 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
     return damaged(d, "a key's parts lie outside the directory");
   }
   rc = arenaTake(d, dk.nparts, sizeof(*parts), &parts);
+  if (rc == MMAPSYNC_OK) rc = arenaTake(d, dk.nparts, sizeof(*distinct), &distinct);
   if (rc != MMAPSYNC_OK || !d->arena) return rc;
   for (p = 0; p < dk.nparts; p++) {
     DirPart dp;
@@ -237,6 +266,7 @@ static int keyDecode(Decoder *d, const DirTable *dt, uint64_t i, Key *out) {
   out->info.name = stringAt(d, dk.name);
   out->info.flags = dk.flags & KEY_FLAGS;
   out->info.parts = parts;
+  out->info.distinct = distinct;
   out->info.nparts = (int)dk.nparts;
   out->info.bytes = dk.search_bytes + (dk.order ? dt->rows * 4 : 0);
   out->info.search = azSearch[dk.search_kind];

@@ -91,6 +91,14 @@ int mmapsync_get(const mmapsync_table *t, uint64_t row, int column, mmapsync_val
   }
 }
 
+int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
+                      mmapsync_value *out) {
+  uint32_t i;
+  int rc = MMAPSYNC_OK;
+  for (i = 0; i < n && rc == MMAPSYNC_OK; i++) rc = mmapsync_get(t, rows[i], column, &out[i]);
+  return rc;
+}
+
 const mmapsync_table_info *mmapsync_table_about(const mmapsync_table *t) { return &t->info; }
 
 const mmapsync_column_info *mmapsync_column_about(const mmapsync_table *t, int c) {

@@ -444,11 +444,19 @@ typedef struct mmapsync_column_info {
   const char *type;      /* "" if none was declared */
   const char *collation; /* never NULL */
   uint32_t flags;        /* MMAPSYNC_COLUMN_... */
-  uint32_t types;        /* bit 1 << MMAPSYNC_NULL ... : the types that occur */
+  uint32_t types;        /* bit 1 << MMAPSYNC_NULL ... : the types that occur; MMAPSYNC_TYPES_... */
   uint64_t nulls;        /* rows that are NULL */
   uint64_t bytes;        /* its buffers */
   const char *encoding;  /* how it is stored, for people: "int16", "dict8", "text", "mixed", ... */
+  /* The least and the greatest number, if every value that is not NULL is one and the publisher has noted
+  ** them (it does, but for chunks of rows in which integers and reals stand together); otherwise NULL. */
+  mmapsync_value min, max;
 } mmapsync_column_info;
+
+/* In mmapsync_column_info.types: some text of the column looks like a number to SQLite, which a comparison
+** with numeric affinity would make one of: white space, sign, digits with or without a point, exponent,
+** white space.  Taken as set where there is text in an image of format 1, which does not tell. */
+#define MMAPSYNC_TYPES_NUMERIC_TEXT (1u << 8)
 
 typedef struct mmapsync_key_info {
   const char *name;
@@ -457,6 +465,9 @@ typedef struct mmapsync_key_info {
   int nparts;
   uint64_t bytes;     /* its buffers: sorted order and search structure */
   const char *search; /* for people: "direct", "rank", "hash", "sorted" */
+  /* [nparts]: how many different values the first 1, 2, ... parts have together, NULL being one of them.
+  ** 0: unknown (an image of format 1), or there are no rows. */
+  const uint64_t *distinct;
 } mmapsync_key_info;
 
 /* Checks the directory of the table image in `view` and makes it ready for the calls below.  The
@@ -498,12 +509,80 @@ int mmapsync_find(const mmapsync_table *t, int k, const mmapsync_value *values, 
 int mmapsync_find_all(const mmapsync_table *t, int k, const mmapsync_value *values, int n,
                       uint64_t *lo, uint64_t *hi);
 
+/* The positions lo <= pos < hi in the order of key k at which the first n parts are the values (here NULL is
+** NULL, as IS has it), and part n lies between `from` and `to`, in the order of values, whichever way the
+** part is sorted.  NULL for `from` or `to`: no such bound.  A bound of type NULL that is not inclusive, as
+** `from`, leaves out the NULLs.  lo == hi if there are none.  CORRUPT; MISUSE if the key has no such parts. */
+int mmapsync_find_range(const mmapsync_table *t, int k, const mmapsync_value *values, int n,
+                        const mmapsync_value *from, int from_inclusive, const mmapsync_value *to,
+                        int to_inclusive, uint64_t *lo, uint64_t *hi);
+
+/* Many times mmapsync_find(), whose waits for memory overlap: rows[i] becomes the row whose unique key k
+** equals the values from values[i * parts] on, or UINT64_MAX, for i from 0 to n-1.  CORRUPT; MISUSE if k is
+** not unique. */
+int mmapsync_find_many(const mmapsync_table *t, int k, const mmapsync_value *values, int n,
+                       uint64_t *rows);
+
+/* The values of n rows in one column, out[i] that of rows[i]; quickest for rows that rise.  As
+** mmapsync_get(), whose first failure it gives; what is in out[] is then undefined. */
+int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
+                      mmapsync_value *out);
+
 /* The row at a position of key k.  CORRUPT; MISUSE if pos is not below the number of rows. */
 int mmapsync_key_row(const mmapsync_table *t, int k, uint64_t pos, uint64_t *row);
 
 /* SQLite's order of two values: NULL, numbers, text (under MMAPSYNC_BINARY ...), blobs.  Exact for
 ** an integer against a real.  Less than, equal to or greater than 0. */
 int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int collation);
+
+/* ---- table images: filters ------------------------------------------------------------------ */
+
+/* How a column is compared with a value.  With the first six NULL on either side is no match. */
+#define MMAPSYNC_EQ    1
+#define MMAPSYNC_NE    2
+#define MMAPSYNC_LT    3
+#define MMAPSYNC_LE    4
+#define MMAPSYNC_GT    5
+#define MMAPSYNC_GE    6
+#define MMAPSYNC_IS    7 /* NULL is a value like any other */
+#define MMAPSYNC_ISNOT 8
+#define MMAPSYNC_IN    9 /* equals (as EQ) one of the values */
+
+typedef struct mmapsync_term {
+  int column;
+  int op;        /* MMAPSYNC_EQ ... */
+  int collation; /* MMAPSYNC_BINARY ... */
+  int nvalues;   /* 1; of IN any number, 0 too */
+  const mmapsync_value *values;
+} mmapsync_term;
+
+typedef struct mmapsync_filter mmapsync_filter;
+
+/* A filter of the table's rows: those that all n terms match, by the rules of mmapsync_compare(); all rows if n
+** is 0.  The terms and values are copied.  The caller ends *out with mmapsync_filter_close(), before the image
+** and the view.  NOMEM; MISUSE for a column, operator, collation or number of values out of range. */
+int mmapsync_filter_open(const mmapsync_table *t, const mmapsync_term *terms, int n,
+                         mmapsync_filter **out);
+void mmapsync_filter_close(mmapsync_filter *f); /* NULL is allowed */
+
+/* The next rows that match, from row *from on and below `until`: *n of them, at most MMAPSYNC_FILTER_ROWS, in
+** rows[], ascending; *from becomes where to go on.  There are no more when *n is 0 and *from is `until`.  *n
+** may be 0 before that: after some hundred thousand rows in vain it returns, so that the caller can look
+** whether it is to stop.  What is behind the last row of the table does not match.  CORRUPT. */
+#define MMAPSYNC_FILTER_ROWS 1024
+int mmapsync_filter_next(mmapsync_filter *f, uint64_t *from, uint64_t until, uint32_t *rows,
+                         uint32_t *n);
+
+/* The same from the end: the last rows that match below *until, and not below `from`, ascending too; *until
+** becomes where to go on. */
+int mmapsync_filter_prev(mmapsync_filter *f, uint64_t from, uint64_t *until, uint32_t *rows,
+                         uint32_t *n);
+
+/* Whether one row matches, that a key has led to perhaps: 1 or 0; or -MMAPSYNC_CORRUPT. */
+int mmapsync_filter_row(mmapsync_filter *f, uint64_t row);
+
+/* How many of the rows from <= row < until match.  CORRUPT. */
+int mmapsync_filter_count(mmapsync_filter *f, uint64_t from, uint64_t until, uint64_t *count);
 
 #ifdef __cplusplus
 }
