@@ -339,6 +339,7 @@ proc makeView {name table} {
   }
   set spec $name
   if {[chance 60]} { append spec " KEY(z[pick {{} { DESC}}])" }
+  if {[chance 20]} { append spec " UNIQUE([pick {e0 e1 {e0 DESC} {e1 COLLATE NOCASE}}],z[pick {{} { DESC}}])" }
   foreach clause {1 2} { if {[chance 60]} { append spec " INDEX([keyColumns [lrange $columns 1 end] 2])" } }
   dict create name $name sql [list "CREATE VIEW $name AS SELECT $list $from"] columns $columns typed {} rowid 0 \
     spec $spec alias {} primary {}

@@ -152,7 +152,7 @@ proc condition {table prefix {deep 1}} {
          return "$c IN ([values $t $s [expr {1 + [rnd 4]}]]) AND $d [pick [list "IN ([values $t $d0 2])" "> [value $t $d0]"]]" }
     11 { return "$c NOT IN ([values $t $s 2])" }
     12 { return "$c [pick {IN IN {NOT IN}}] ([lookInto $t $s])" }
-    13 { return "$c IS [value $t $s]" }
+    13 { return "$c [expr {$::full && [chance 20] ? "IS NOT DISTINCT FROM" : "IS"}] [value $t $s]" }
     14 { return "$c IS NOT [value $t $s]" }
     15 { return "$c [pick {ISNULL NOTNULL}]" }
     16 - 17 - 18 { return "$c [pick {< <= > >=}] [value $t $s]" }
@@ -452,6 +452,13 @@ proc queryDistinct {tables} {
 proc queryBulk {tables} {
   set t [dict get [lindex $tables 0] name]
   set out [pick {count(*) "printf('%d %d %d %d',count(*),sum(z),min(z),max(z))" "printf('%d %d',count(*),sum(z))"}]
+  if {[chance 25]} {
+    set c [columnOf [lindex $tables 0]]
+    set d [columnOf [lindex $tables 0]]
+    return "SELECT printf('%d %d %d',count(*),sum(a.z),sum(b.z)) FROM [pick [list n1 n2 "(SELECT * FROM $t ORDER BY z LIMIT 9)"]] a\
+      [pick {JOIN JOIN {LEFT JOIN}}] $t b ON [pick [list "a.z = b.$c" "b.$c = a.z AND b.$d [pick {< > =}] [value $t [sampled $t $d]]" \
+      "b.$c = a.z*3" "b.$c BETWEEN a.z AND a.z+5" "b.$c >= a.z AND b.$c < a.z+2 AND b.$d IN ([values $t [sampled $t $d] 2])"]]"
+  }
   set where [pick [list [condition [lindex $tables 0] {} 1] "z [pick {> < >=}] [rnd 3000] AND ([condition [lindex $tables 0] {} 0])"]]
   return "SELECT $out FROM $t WHERE $where"
 }

@@ -247,6 +247,17 @@ proc shrink {list check until} {
   return $list
 }
 
+# The query with a shorter WHERE, if it has one: words are left out, and what is no SQL any more does not
+# differ.
+proc shorterQuery {lines natives tables mode query until} {
+  set sql [dict get $query sql]
+  if {![regexp {^(.* (?:WHERE|ON) )(.*?)((?: ORDER BY | GROUP BY | LIMIT |\)).*)?$} $sql -> head where tail]} { return $query }
+  set where [shrink [split $where { }] [list apply {{lines natives tables mode query head tail words} {
+    stillDiffers $lines $natives $tables $mode [dict replace $query sql "$head[join $words { }]$tail"]
+  }} $lines $natives $tables $mode $query $head $tail] $until]
+  dict replace $query sql "$head[join $where { }]$tail"
+}
+
 # The script that shows a difference, made small.
 proc differenceScript {tables natives mode query} {
   set until [expr {[clock milliseconds] + 10000}]
@@ -264,6 +275,8 @@ proc differenceScript {tables natives mode query} {
   set natives [shrink $natives [list apply {{lines tables mode query natives} {
     stillDiffers $lines $natives $tables $mode $query
   }} $lines $tables $mode $query] $until]
+  set query [shorterQuery $lines $natives $tables $mode $query $until]
+  stillDiffers $lines $natives $tables $mode $query
   set sql [dict get $query sql]
   set drop {}
   set publish ""
