@@ -119,7 +119,8 @@ void valueResult(sqlite3_context *pCtx, const mmapsync_value *p);
 #define VALUE_EXACT 0 /* *pOut gives just the rows that SQLite would, whatever the other side is */
 #define VALUE_MORE  1 /* *pOut gives all of them and perhaps more: SQLite must check them again */
 #define VALUE_NONE  2 /* no row matches */
-#define VALUE_SCAN  3 /* it depends on the other side's affinity, which only SQLite knows: do without */
+#define VALUE_SCAN                                                                                 \
+  3 /* it depends on the other side's affinity, which only SQLite knows: do without */
 #define VALUE_NOMEM 4
 int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bConst,
                  mmapsync_value *pOut);

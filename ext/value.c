@@ -189,7 +189,8 @@ static int opIsLess(int op) { return op == MMAPSYNC_LT || op == MMAPSYNC_LE; }
 #define HOLDS_DIGITS MMAPSYNC_TYPES_NUMERIC_TEXT
 
 static int termNumber(int op, char aff, unsigned types) {
-  unsigned mDoubt = aff == AFF_TEXT && !opIsEqual(op) && !opIsUnequal(op) ? HOLDS_TEXT : HOLDS_DIGITS;
+  unsigned mDoubt =
+      aff == AFF_TEXT && !opIsEqual(op) && !opIsUnequal(op) ? HOLDS_TEXT : HOLDS_DIGITS;
   if ((types & mDoubt) == 0) return VALUE_EXACT;
   return opIsEqual(op) || opIsLess(op) ? VALUE_SCAN : VALUE_MORE;
 }

@@ -97,9 +97,7 @@ static int vtabClose(sqlite3_vtab_cursor *pCursor) {
   return SQLITE_OK;
 }
 
-static int vtabEof(sqlite3_vtab_cursor *pCursor) {
-  return ((const VtabCursor *)pCursor)->bEof;
-}
+static int vtabEof(sqlite3_vtab_cursor *pCursor) { return ((const VtabCursor *)pCursor)->bEof; }
 
 /*
 ** Gets values of a column for rows that are at hand, among them the current one.  Where one of them is damaged,
@@ -165,11 +163,11 @@ static int vtabRowid(sqlite3_vtab_cursor *pCursor, sqlite3_int64 *pRowid) {
   rc = mmapsync_get(p->pTab, pCur->row, p->pInfo->rowid, &v);
   if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
   if (v.type != MMAPSYNC_INTEGER) {
-    return vtabError(p, SQLITE_CORRUPT_VTAB,
-                     sqlite3_mprintf("\"%s\": table \"%s\": expected an integer as the rowid of row "
-                                     "%lld, found none",
-                                     mmapsync_path(p->pChannel->h), p->zTable,
-                                     (sqlite3_int64)pCur->row));
+    return vtabError(
+        p, SQLITE_CORRUPT_VTAB,
+        sqlite3_mprintf("\"%s\": table \"%s\": expected an integer as the rowid of row "
+                        "%lld, found none",
+                        mmapsync_path(p->pChannel->h), p->zTable, (sqlite3_int64)pCur->row));
   }
   *pRowid = v.u.i;
   return SQLITE_OK;

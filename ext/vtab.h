@@ -51,16 +51,16 @@ typedef struct PlanOrder {
 
 /* How a snapshot's rows are reached for a plan. */
 typedef struct Route {
-  int iKey;              /* ROUTE_ROWS: rows as they stand */
-  int nEq;               /* first parts of the key for which a term gives one value */
-  int aEq[PLAN_PARTS];   /* that term, for each */
-  int bList;             /* the last of them is a list */
-  int bUnique;           /* one row at most (for each value of a list) */
-  int iFrom, iTo;        /* terms that bound the next part, or -1 */
-  int bOrdered;          /* rows come in the order that the plan promises */
-  int bReverse;          /* from the last to the first */
-  int nSkip;             /* rows equal in so many first parts of the key are alike to the statement; 0: not so */
-  double rRow;           /* rows it leads to */
+  int iKey;            /* ROUTE_ROWS: rows as they stand */
+  int nEq;             /* first parts of the key for which a term gives one value */
+  int aEq[PLAN_PARTS]; /* that term, for each */
+  int bList;           /* the last of them is a list */
+  int bUnique;         /* one row at most (for each value of a list) */
+  int iFrom, iTo;      /* terms that bound the next part, or -1 */
+  int bOrdered;        /* rows come in the order that the plan promises */
+  int bReverse;        /* from the last to the first */
+  int nSkip; /* rows equal in so many first parts of the key are alike to the statement; 0: not so */
+  double rRow; /* rows it leads to */
   double rCost;
 } Route;
 
@@ -108,7 +108,8 @@ struct VtabTable {
   int bNamed; /* which an argument gave; otherwise this table's own name did, or it was the only one */
   int nCol; /* declared columns */
   DeclColumn *aCol;
-  int nPk; /* parts of the declared primary key; 0: not WITHOUT ROWID */
+  int bUtf16; /* the connection's text is UTF-16 */
+  int nPk;    /* parts of the declared primary key; 0: not WITHOUT ROWID */
   DeclKeyPart *aPk;
   /* The rest is of one snapshot and good while pChannel->iImage == iImage. */
   sqlite3_uint64 iImage;
@@ -123,8 +124,8 @@ struct VtabTable {
 
 /* ---- cursors ---------------------------------------------------------------------------------- */
 
-#define CURSOR_ROWS    1024 /* row numbers that a cursor has at hand */
-#define CURSOR_COLUMN  64   /* values of one column that it reads at once */
+#define CURSOR_ROWS    1024  /* row numbers that a cursor has at hand */
+#define CURSOR_COLUMN  64    /* values of one column that it reads at once */
 #define CURSOR_PATIENT 65536 /* rows looked at before it looks for an interrupt */
 
 typedef struct RowRange {
@@ -218,6 +219,14 @@ void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
 
 /* The share of all rows that match the plan's terms. */
 double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue);
+
+/* Whether SQLite orders text otherwise than the core does, by this collation: BINARY compares UTF-16 byte by
+** byte where the connection has that. */
+int orderDiffers(const VtabTable *p, int eColl);
+
+/* What valueForTerm() gives for a term's value. */
+int routeValue(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal,
+               mmapsync_value *pOut);
 
 /* The snapshot's column for a declared one, or for the rowid (-1), which may have none (-1); its affinity. */
 int columnOf(const VtabTable *p, int iCol);

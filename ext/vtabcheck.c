@@ -210,7 +210,8 @@ int listSort(VtabCursor *pCur, const Plan *pPlan) {
       unsigned int na = n - i < nRun ? n - i : nRun;
       unsigned int nb = n - i - na < nRun ? n - i - na : nRun;
       sortMerge(&sort, aFrom + i, na, aFrom + i + na, nb, aTo + i);
-      if (n - i <= nRun || n - i - nRun <= nRun) break; /* i + 2 * nRun might be too large a number */
+      if (n - i <= nRun || n - i - nRun <= nRun)
+        break; /* i + 2 * nRun might be too large a number */
     }
     aFrom = aTo;
     aTo = aSwap;

@@ -13,6 +13,9 @@
 ** COLLATE.  So <> and IS NOT drop only what is equal by BINARY, which is equal by every collation; and a
 ** collation that is not the column's own is believed only beside a constant, which stands alone.
 **
+** In a connection with UTF-16, BINARY compares the bytes of that, which is another order than the core's: there
+** text is not compared with < and the like, and no order by BINARY is promised.
+**
 ** OMIT, which spares SQLite to check a row again, is set where value.c says that it can be kept.
 **
 ** LISTS.  The list of an IN is taken whole (sqlite3_vtab_in).  If SQLite called xFilter once for each value, a
@@ -52,7 +55,7 @@
 #include <string.h>
 
 /* Rows of a table of which nothing is known. */
-#define DEFAULT_ROWS 1000000.0
+#define DEFAULT_ROWS     1000000.0
 
 #define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
 #define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
@@ -97,9 +100,9 @@ typedef struct OpName {
 } OpName;
 
 static const OpName aOpName[] = {
-    {MMAPSYNC_EQ, '=', "="},      {MMAPSYNC_NE, '!', "<>"},       {MMAPSYNC_LT, '<', "<"},
-    {MMAPSYNC_LE, '{', "<="},     {MMAPSYNC_GT, '>', ">"},        {MMAPSYNC_GE, '}', ">="},
-    {MMAPSYNC_IS, 'i', " IS "},   {MMAPSYNC_ISNOT, 'n', " IS NOT "}, {PLAN_LIKE, 'L', " LIKE "},
+    {MMAPSYNC_EQ, '=', "="},    {MMAPSYNC_NE, '!', "<>"},          {MMAPSYNC_LT, '<', "<"},
+    {MMAPSYNC_LE, '{', "<="},   {MMAPSYNC_GT, '>', ">"},           {MMAPSYNC_GE, '}', ">="},
+    {MMAPSYNC_IS, 'i', " IS "}, {MMAPSYNC_ISNOT, 'n', " IS NOT "}, {PLAN_LIKE, 'L', " LIKE "},
     {PLAN_GLOB, 'G', " GLOB "},
 };
 #define OP_NAMES ((int)(sizeof(aOpName) / sizeof(aOpName[0])))
@@ -273,11 +276,11 @@ typedef struct PlanWork {
   VtabTable *p;
   sqlite3_index_info *pInfo;
   Plan plan;
-  int aCons[PLAN_TERMS];               /* which constraint each term is */
-  sqlite3_value *apValue[PLAN_TERMS];  /* its value if it is a constant, or NULL */
-  int bLike;                           /* LIKE and GLOB are SQLite's own: 1, 0, or -1: not asked yet */
-  sqlite3_int64 nLimit;                /* rows asked for, or -1 */
-  int iOffset;                         /* the constraint, or -1 */
+  int aCons[PLAN_TERMS];              /* which constraint each term is */
+  sqlite3_value *apValue[PLAN_TERMS]; /* its value if it is a constant, or NULL */
+  int bLike;            /* LIKE and GLOB are SQLite's own: 1, 0, or -1: not asked yet */
+  sqlite3_int64 nLimit; /* rows asked for, or -1 */
+  int iOffset;          /* the constraint, or -1 */
 } PlanWork;
 
 /*
@@ -304,12 +307,18 @@ static int planLike(PlanWork *w) {
 */
 static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue) {
   static const unsigned char aOp[][2] = {
-      {SQLITE_INDEX_CONSTRAINT_EQ, MMAPSYNC_EQ},         {SQLITE_INDEX_CONSTRAINT_LT, MMAPSYNC_LT},
-      {SQLITE_INDEX_CONSTRAINT_LE, MMAPSYNC_LE},         {SQLITE_INDEX_CONSTRAINT_GT, MMAPSYNC_GT},
-      {SQLITE_INDEX_CONSTRAINT_GE, MMAPSYNC_GE},         {SQLITE_INDEX_CONSTRAINT_NE, MMAPSYNC_NE},
-      {SQLITE_INDEX_CONSTRAINT_IS, MMAPSYNC_IS},         {SQLITE_INDEX_CONSTRAINT_ISNOT, MMAPSYNC_ISNOT},
-      {SQLITE_INDEX_CONSTRAINT_ISNULL, MMAPSYNC_IS},     {SQLITE_INDEX_CONSTRAINT_ISNOTNULL, MMAPSYNC_ISNOT},
-      {SQLITE_INDEX_CONSTRAINT_LIKE, PLAN_LIKE},         {SQLITE_INDEX_CONSTRAINT_GLOB, PLAN_GLOB},
+      {SQLITE_INDEX_CONSTRAINT_EQ, MMAPSYNC_EQ},
+      {SQLITE_INDEX_CONSTRAINT_LT, MMAPSYNC_LT},
+      {SQLITE_INDEX_CONSTRAINT_LE, MMAPSYNC_LE},
+      {SQLITE_INDEX_CONSTRAINT_GT, MMAPSYNC_GT},
+      {SQLITE_INDEX_CONSTRAINT_GE, MMAPSYNC_GE},
+      {SQLITE_INDEX_CONSTRAINT_NE, MMAPSYNC_NE},
+      {SQLITE_INDEX_CONSTRAINT_IS, MMAPSYNC_IS},
+      {SQLITE_INDEX_CONSTRAINT_ISNOT, MMAPSYNC_ISNOT},
+      {SQLITE_INDEX_CONSTRAINT_ISNULL, MMAPSYNC_IS},
+      {SQLITE_INDEX_CONSTRAINT_ISNOTNULL, MMAPSYNC_ISNOT},
+      {SQLITE_INDEX_CONSTRAINT_LIKE, PLAN_LIKE},
+      {SQLITE_INDEX_CONSTRAINT_GLOB, PLAN_GLOB},
   };
   const struct sqlite3_index_constraint *pCons = &w->pInfo->aConstraint[i];
   const VtabTable *p = w->p;
@@ -322,7 +331,8 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   pTerm->op = aOp[k][1];
   pTerm->iCol = (short)(pCons->iColumn < 0 ? -1 : pCons->iColumn);
   if (pTerm->iCol >= 0 && p->aMap[pTerm->iCol] < 0) return 0;
-  if (pCons->op == SQLITE_INDEX_CONSTRAINT_ISNULL || pCons->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
+  if (pCons->op == SQLITE_INDEX_CONSTRAINT_ISNULL ||
+      pCons->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
     pTerm->flags = TERM_NULL | TERM_CONST;
     return 1;
   }
@@ -410,6 +420,10 @@ static int termOmits(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *p
   int eType = pVal != NULL ? sqlite3_value_type(pVal) : SQLITE_NULL;
   if ((pTerm->flags & TERM_NULL) != 0) return 1;
   if ((pTerm->flags & TERM_PAIR) != 0 || pTerm->op >= PLAN_LIKE) return 0;
+  if (pTerm->op >= MMAPSYNC_LT && pTerm->op <= MMAPSYNC_GE && orderDiffers(p, pTerm->eColl) &&
+      pTerm->iCol >= 0 && eType != SQLITE_INTEGER && eType != SQLITE_FLOAT) {
+    return 0;
+  }
   if (eType == SQLITE_BLOB) return 1;
   if (pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
     return aff >= AFF_NUMERIC && (eType == SQLITE_INTEGER || eType == SQLITE_FLOAT);
@@ -453,13 +467,15 @@ static void planOrder(PlanWork *w) {
   int eMode = sqlite3_vtab_distinct(w->pInfo);
   int i;
   if (pInfo->nOrderBy == 0 || pInfo->nOrderBy > PLAN_ORDER) return;
+  pPlan->bDistinct = eMode >= 2;
   for (i = 0; i < pInfo->nOrderBy; i++) {
-    pPlan->aOrder[i].iCol = (short)(pInfo->aOrderBy[i].iColumn < 0 ? -1 : pInfo->aOrderBy[i].iColumn);
-    pPlan->aOrder[i].bDesc = pInfo->aOrderBy[i].desc;
+    PlanOrder *pOrder = &pPlan->aOrder[i];
+    pOrder->iCol = (short)(pInfo->aOrderBy[i].iColumn < 0 ? -1 : pInfo->aOrderBy[i].iColumn);
+    pOrder->bDesc = pInfo->aOrderBy[i].desc;
+    if (pOrder->iCol >= 0 && orderDiffers(w->p, w->p->aCol[pOrder->iCol].eColl)) return;
   }
   pPlan->nOrder = pInfo->nOrderBy;
   pPlan->eOrder = PLAN_ORDERED;
-  pPlan->bDistinct = eMode >= 2;
   if (eMode == 1 || eMode == 2) {
     int nNeed = eMode == 1 ? VERSION_GROUPS : VERSION_DISTINCT;
     if (sqlite3_libversion_number() >= nNeed) pPlan->eOrder = PLAN_GROUPED;

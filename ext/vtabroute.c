@@ -38,12 +38,15 @@
 #define COST_SCAN_ROW 2.4
 #define COST_KEY_ROW  3.0 /* its row is anywhere */
 #define COST_LOOKUP   4.0
+#define COST_UNIQUE   2.0 /* mostly by hash */
 #define COST_FILTER   0.1 /* a row and term, in a scan */
 #define COST_CHECK    0.8 /* a row, in a key's order */
 #define COST_GROUP    6.0 /* from one group to the next */
 #define COST_SORT     0.5 /* a row, for each doubling of rows */
 
-#define LIST_VALUES   25.0 /* in the list of an IN, as SQLite has it */
+#define LIST_VALUES   8.0 /* in the list of an IN */
+#define LEAST_ROWS                                                                                 \
+  1000.0 /* of which a scan is taken to be: the next snapshot may have more than this */
 
 /* ---- columns and terms ------------------------------------------------------------------------ */
 
@@ -51,6 +54,25 @@ int columnOf(const VtabTable *p, int iCol) { return iCol < 0 ? p->pInfo->rowid :
 
 char columnAffinity(const VtabTable *p, int iCol) {
   return iCol < 0 ? AFF_INTEGER : p->aCol[iCol].aff;
+}
+
+int orderDiffers(const VtabTable *p, int eColl) { return p->bUtf16 && eColl == MMAPSYNC_BINARY; }
+
+int routeValue(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal,
+               mmapsync_value *pOut) {
+  const int c = columnOf(p, pTerm->iCol);
+  const unsigned types = c < 0 ? 1u << MMAPSYNC_INTEGER : mmapsync_column_about(p->pTab, c)->types;
+  const unsigned mOnlyText =
+      1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT | MMAPSYNC_TYPES_NUMERIC_TEXT;
+  int e = valueForTerm(pVal, pTerm->op, columnAffinity(p, pTerm->iCol), types,
+                       (pTerm->flags & TERM_CONST) != 0, pOut);
+  if (e != VALUE_EXACT && e != VALUE_MORE) return e;
+  if ((pTerm->flags & TERM_PAIR) != 0 && (types & ~mOnlyText) != 0) return VALUE_SCAN;
+  if (pOut->type == MMAPSYNC_TEXT && pTerm->op >= MMAPSYNC_LT && pTerm->op <= MMAPSYNC_GE &&
+      orderDiffers(p, pTerm->eColl)) {
+    return VALUE_SCAN;
+  }
+  return e;
 }
 
 static int columnHolds(const VtabTable *p, int c, unsigned m) {
@@ -330,7 +352,7 @@ static double termShare(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value
   if (termIsPrefix(pTerm)) return 0.05;
   if (pVal != NULL && pCol->min.type != MMAPSYNC_NULL) {
     mmapsync_value v;
-    int e = valueForTerm(pVal, pTerm->op, columnAffinity(p, pTerm->iCol), pCol->types, 1, &v);
+    int e = routeValue(p, pTerm, pVal, &v);
     if ((e == VALUE_EXACT || e == VALUE_MORE) &&
         (v.type == MMAPSYNC_INTEGER || v.type == MMAPSYNC_REAL)) {
       double rMin = numberOf(&pCol->min), rMax = numberOf(&pCol->max);
@@ -370,7 +392,6 @@ static int routeCount(const VtabTable *p, const Plan *pPlan, sqlite3_value **apV
   if (pRoute->iTo >= 0) aTerm[n++] = pRoute->iTo;
   for (i = 0; i < n; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[aTerm[i]];
-    const int c = columnOf(p, pTerm->iCol);
     mmapsync_value *pOut = i < pRoute->nEq ? &aVal[i] : aTerm[i] == pRoute->iFrom ? &from : &to;
     if (termIsPrefix(pTerm)) return 0;
     if ((pTerm->flags & TERM_NULL) != 0) {
@@ -378,8 +399,7 @@ static int routeCount(const VtabTable *p, const Plan *pPlan, sqlite3_value **apV
     } else if (apValue[aTerm[i]] == NULL) {
       return 0;
     } else {
-      int e = valueForTerm(apValue[aTerm[i]], pTerm->op, columnAffinity(p, pTerm->iCol),
-                           mmapsync_column_about(p->pTab, c)->types, 1, pOut);
+      int e = routeValue(p, pTerm, apValue[aTerm[i]], pOut);
       if (e == VALUE_NONE) {
         pRoute->rRow = 0;
         return 1;
@@ -434,7 +454,7 @@ static double routeWeigh(const VtabTable *p, const Plan *pPlan, sqlite3_value **
   const mmapsync_key_info *pKey = r->iKey < 0 ? NULL : mmapsync_key_about(p->pTab, r->iKey);
   const double nRow = (double)p->pInfo->rows;
   const sqlite3_uint64 mTerm = routeTerms(r);
-  double rLookup = 1, rOut, rStart, rWork, rShare = 1;
+  double rLookup = 1, rOut, rScan, rStart, rWork, rShare = 1;
   int nFilter = 0;
   int i;
   r->rRow = nRow;
@@ -462,14 +482,17 @@ static double routeWeigh(const VtabTable *p, const Plan *pPlan, sqlite3_value **
   r->bOrdered = pPlan->eOrder == PLAN_ANY || routeOrders(p, pPlan, r);
   r->nSkip = routeSkip(p, pPlan, r);
   rOut = r->rRow * rShare;
-  rStart = pKey == NULL ? COST_START : rLookup * COST_LOOKUP;
+  rScan = r->rRow < nRow || nRow > LEAST_ROWS ? r->rRow : LEAST_ROWS;
+  rStart = pKey == NULL ? COST_START : rLookup * (r->bUnique ? COST_UNIQUE : COST_LOOKUP);
   if (r->nSkip > 0) {
     double rGroup = nRow / keyRows(pKey, r->nSkip, p->pInfo->rows);
     if (rGroup > r->rRow) rGroup = r->rRow;
     if (rOut > rGroup) rOut = rGroup;
     rWork = rGroup * COST_GROUP;
     if (rWork > r->rRow * COST_KEY_ROW) rWork = r->rRow * COST_KEY_ROW;
-  } else if (pKey == NULL || (pKey->flags & MMAPSYNC_KEY_ORDERED) != 0) {
+  } else if (pKey == NULL) {
+    rWork = rScan * COST_FILTER * nFilter + (nFilter > 0 ? rOut : rScan) * COST_SCAN_ROW;
+  } else if ((pKey->flags & MMAPSYNC_KEY_ORDERED) != 0) {
     rWork = r->rRow * COST_FILTER * nFilter + rOut * COST_SCAN_ROW;
   } else {
     rWork = (nFilter > 0 ? r->rRow * COST_CHECK : 0) + rOut * COST_KEY_ROW;

@@ -38,10 +38,10 @@
 
 /* The value of a term. */
 typedef struct TermValue {
-  int e;               /* VALUE_... */
-  int bServed;         /* by the key, or the window of rows */
-  mmapsync_value v;    /* of PLAN_LIKE, PLAN_GLOB: the least text that begins so */
-  mmapsync_value vEnd; /* and the first behind all of them */
+  int e;                 /* VALUE_... */
+  int bServed;           /* by the key, or the window of rows */
+  mmapsync_value v;      /* of PLAN_LIKE, PLAN_GLOB: the least text that begins so */
+  mmapsync_value vEnd;   /* and the first behind all of them */
   mmapsync_value *aList; /* of a list; sqlite3_malloc */
   int nList;
 } TermValue;
@@ -217,7 +217,8 @@ static int walkRows(VtabCursor *pCur, unsigned int *pn) {
 /*
 ** Whether the row at a position of the key is alike to the one with the values aVal in the parts that count.
 */
-static int walkAlike(VtabCursor *pCur, sqlite3_uint64 pos, const mmapsync_value *aVal, int *pbAlike) {
+static int walkAlike(VtabCursor *pCur, sqlite3_uint64 pos, const mmapsync_value *aVal,
+                     int *pbAlike) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   const mmapsync_key_info *pKey = mmapsync_key_about(p->pTab, pCur->iKey);
   uint64_t row;
@@ -480,8 +481,8 @@ static int valuePrefix(Scan *s, int i) {
   pOut->e = VALUE_NONE;
   if (sqlite3_value_type(s->argv[i]) == SQLITE_NULL) return SQLITE_OK;
   pOut->e = VALUE_SCAN;
-  if ((scanTypes(s, pTerm->iCol) & ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT |
-                                     MMAPSYNC_TYPES_NUMERIC_TEXT)) != 0) {
+  if ((scanTypes(s, pTerm->iCol) &
+       ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT | MMAPSYNC_TYPES_NUMERIC_TEXT)) != 0) {
     return SQLITE_OK;
   }
   z = (const char *)sqlite3_value_text(s->argv[i]);
@@ -512,7 +513,6 @@ static int valuePrefix(Scan *s, int i) {
 static int valueGet(Scan *s, int i) {
   const PlanTerm *pTerm = &s->pPlan->aTerm[i];
   TermValue *pOut = &s->a[i];
-  unsigned types;
   pOut->bServed = 0;
   pOut->aList = NULL;
   pOut->nList = 0;
@@ -524,15 +524,8 @@ static int valueGet(Scan *s, int i) {
   }
   if ((pTerm->flags & TERM_LIST) != 0) return valueList(s, i);
   if (pTerm->op >= PLAN_LIKE) return valuePrefix(s, i);
-  types = scanTypes(s, pTerm->iCol);
-  pOut->e = valueForTerm(s->argv[i], pTerm->op, columnAffinity(s->p, pTerm->iCol), types,
-                         (pTerm->flags & TERM_CONST) != 0, &pOut->v);
-  if (pOut->e == VALUE_NOMEM) return SQLITE_NOMEM;
-  if ((pTerm->flags & TERM_PAIR) != 0 && pOut->e != VALUE_NONE &&
-      (types & ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT | MMAPSYNC_TYPES_NUMERIC_TEXT)) != 0) {
-    pOut->e = VALUE_SCAN;
-  }
-  return SQLITE_OK;
+  pOut->e = routeValue(s->p, pTerm, s->argv[i], &pOut->v);
+  return pOut->e == VALUE_NOMEM ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 /* ---- terms on the row's number ---------------------------------------------------------------- */
@@ -944,11 +937,9 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   int i, rc;
   for (i = 0; i < pRoute->nEq; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
-    const int c = columnOf(p, pTerm->iCol);
     int e;
     if (pTerm->flags & TERM_NULL) return 0;
-    e = valueForTerm(argv[pRoute->aEq[i]], pTerm->op, columnAffinity(p, pTerm->iCol),
-                     mmapsync_column_about(p->pTab, c)->types, 0, &aVal[i]);
+    e = routeValue(p, pTerm, argv[pRoute->aEq[i]], &aVal[i]);
     if (e == VALUE_NONE) return 1;
     if (e != VALUE_EXACT || aVal[i].type == MMAPSYNC_NULL) return 0;
   }
