@@ -83,7 +83,7 @@
 **   term   column collation operator { flag }, one for each argument of xFilter, in their order
 **   column "r", the rowid, or the number of a declared column
 **   collation  "b" BINARY, "n" NOCASE, "t" RTRIM
-**   operator   = ! < { > } for = <> < <= > >=, "i" IS, "n" IS NOT, "L" LIKE, "G" GLOB
+**   operator   = ! < l > g for = <> < <= > >=, "i" IS, "n" IS NOT, "L" LIKE, "G" GLOB
 **   flag   "i" the argument is the list of an IN; "c" it is a constant; "o" SQLite does not check again;
 **          "k" the key of the route serves it; "p" it may stand for a LIKE; "0" NULL is meant
 **   ">"    rows come in this order; "#": equal ones stand together
@@ -101,7 +101,7 @@ typedef struct OpName {
 
 static const OpName aOpName[] = {
     {MMAPSYNC_EQ, '=', "="},    {MMAPSYNC_NE, '!', "<>"},          {MMAPSYNC_LT, '<', "<"},
-    {MMAPSYNC_LE, '{', "<="},   {MMAPSYNC_GT, '>', ">"},           {MMAPSYNC_GE, '}', ">="},
+    {MMAPSYNC_LE, 'l', "<="},   {MMAPSYNC_GT, '>', ">"},           {MMAPSYNC_GE, 'g', ">="},
     {MMAPSYNC_IS, 'i', " IS "}, {MMAPSYNC_ISNOT, 'n', " IS NOT "}, {PLAN_LIKE, 'L', " LIKE "},
     {PLAN_GLOB, 'G', " GLOB "},
 };
@@ -345,7 +345,12 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   case PLAN_LIKE:
   case PLAN_GLOB:
     pTerm->eColl = pTerm->op == PLAN_LIKE ? MMAPSYNC_NOCASE : MMAPSYNC_BINARY;
-    return pTerm->iCol >= 0 && p->aCol[pTerm->iCol].aff == AFF_TEXT && planLike(w);
+    if (pTerm->iCol < 0 || p->aCol[pTerm->iCol].aff != AFF_TEXT) return 0;
+    if (*ppValue != NULL && sqlite3_value_type(*ppValue) == SQLITE_TEXT) {
+      const char *z = (const char *)sqlite3_value_text(*ppValue);
+      if (z == NULL || strchr("%_*?[", *z) != NULL) return 0; /* it begins in any way, or nearly */
+    }
+    return planLike(w);
   case MMAPSYNC_NE:
   case MMAPSYNC_ISNOT: return pTerm->iCol >= 0 || p->pInfo->rowid >= 0;
   default: break;
