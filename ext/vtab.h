@@ -141,11 +141,10 @@ typedef struct RowCheck {
   mmapsync_value v;
 } RowCheck;
 
-/* Values of one column. */
+/* Values of one column, for the rows of the cursor that are around the current one. */
 typedef struct ColumnBlock {
   sqlite3_uint64 iFill;   /* VtabCursor.iFill they belong to */
-  unsigned int from;      /* of the cursor's rows, from this one on ... */
-  mmapsync_value *aValue; /* ... CURSOR_COLUMN of them at most */
+  mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
 } ColumnBlock;
 
 struct VtabCursor {
@@ -157,7 +156,7 @@ struct VtabCursor {
   /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
-  sqlite3_uint64 iFill; /* rises each time they are got */
+  sqlite3_uint64 iFill; /* rises when they are got, and after each CURSOR_COLUMN of them */
   /* Where more come from: the current range, and those after it. */
   int eWalk; /* WALK_... */
   int iKey;  /* of WALK_KEY */
@@ -178,7 +177,7 @@ struct VtabCursor {
   unsigned int *aList; /* sqlite3_malloc */
   unsigned int nList, nListAlloc;
   unsigned int aRow[CURSOR_ROWS];
-  ColumnBlock *aBlock; /* one for each declared column; sqlite3_malloc */
+  ColumnBlock *aBlock; /* one for each declared column */
 };
 
 #define WALK_NONE 0 /* what is at hand is all */

@@ -82,13 +82,11 @@ void cursorReset(VtabCursor *pCur) {
 }
 
 void cursorFree(VtabCursor *pCur) {
+  int i;
   cursorReset(pCur);
-  if (pCur->aBlock != NULL) {
-    const VtabTable *p = (const VtabTable *)pCur->base.pVtab;
-    int i;
-    for (i = 0; i < p->nCol; i++) sqlite3_free(pCur->aBlock[i].aValue);
+  for (i = 0; i < ((const VtabTable *)pCur->base.pVtab)->nCol; i++) {
+    sqlite3_free(pCur->aBlock[i].aValue);
   }
-  sqlite3_free(pCur->aBlock);
   sqlite3_free(pCur->aRange);
   sqlite3_free(pCur->aCheck);
   sqlite3_free(pCur->apHeld);
@@ -380,6 +378,7 @@ int vtabNext(sqlite3_vtab_cursor *pCursor) {
   VtabCursor *pCur = (VtabCursor *)pCursor;
   if (++pCur->iRow < pCur->nRow) {
     pCur->row = pCur->aRow[pCur->iRow];
+    if (pCur->iRow % CURSOR_COLUMN == 0) pCur->iFill++;
     return SQLITE_OK;
   }
   if (pCur->nSkip > 0 && !pCur->bRowid) {
