@@ -189,7 +189,7 @@ proc excuse {source reader tables mode query b} {
       "as the reader" [dict get $mode reader] $query] {
     $source cache flush
     foreach line $settings { $source eval $line }
-    if {[same $source $query [ask $source $q] $b]} { set how $way }
+    if {[same $source $q [ask $source $q] $b]} { set how $way }
     $source eval {SELECT optimizations_off(0); PRAGMA reverse_unordered_selects=OFF}
     foreach line [dict get $mode source] { $source eval $line }
     if {$how ne ""} break
