@@ -103,10 +103,11 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 /* Builds all keys of the finished table. */
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
 
-/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  If two rows are
-** equal in a key without NULL, *dup_a and *dup_b are such a pair. */
+/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to differ[p] how
+** many neighbours in this order differ in part p and in none before it.  If two rows are equal in a key
+** without NULL, *dup_a and *dup_b are such a pair. */
 int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
-            uint64_t *dup_a, uint64_t *dup_b);
+            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b);
 #define NO_ROW UINT64_MAX
 
 /* Whether any part of the key is NULL in the row. */

@@ -143,16 +143,20 @@ static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table
 
 /* ---- order and uniqueness -------------------------------------------------------------------- */
 
-static int orderCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k) {
+/* Whether the rows stand in the key's order, as it claims.  differ[p] counts the neighbours that differ in
+** part p first. */
+static int orderCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k,
+                      uint64_t *differ) {
   uint64_t row;
   int rc = MMAPSYNC_OK;
   for (row = 1; row < t->rows; row++) {
-    int c = keyCompareRows(t, k, 0, row - 1, row, &rc);
+    int part = 0, c = keyCompareRows(t, k, &part, row - 1, row, &rc);
     if (rc != MMAPSYNC_OK) return rc;
     if (c > 0) return keyFail(b, MMAPSYNC_MISUSE, t, k, row, "rows are not in order");
     if (c == 0 && (k->info.flags & MMAPSYNC_KEY_UNIQUE) && !keyHasNull(t, k, row)) {
       return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "duplicate");
     }
+    if (c) differ[part]++;
     if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
       return b->rc = MMAPSYNC_INTERRUPT;
     }
@@ -298,11 +302,11 @@ static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *
 }
 
 static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, Key *k,
-                    DirKey *dk) {
+                    DirKey *dk, uint64_t *differ) {
   int ordered = (k->info.flags & MMAPSYNC_KEY_ORDERED) != 0;
   uint64_t dup_a, dup_b;
   int rc = nullCheck(b, t, k);
-  if (rc == MMAPSYNC_OK && ordered) rc = orderCheck(b, t, k);
+  if (rc == MMAPSYNC_OK && ordered) rc = orderCheck(b, t, k, differ);
   if (rc != MMAPSYNC_OK) return rc;
   searchPlan(t, k, dk);
   rc = buildReserve(b, (ordered ? 0 : t->rows * 4) + dk->search_bytes + 2 * IMAGE_ALIGN);
@@ -310,12 +314,20 @@ static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t
   decodedPlace(b, bt, t);
   if (!ordered && t->rows > 0) {
     dk->order = buildTake(b, t->rows * 4);
-    rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), &dup_a, &dup_b);
+    rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), differ, &dup_a, &dup_b);
     if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
       rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
     }
   }
   return rc == MMAPSYNC_OK ? searchBuild(b, t, k, dk) : rc;
+}
+
+/* How many different values the first parts have together: in sorted order, one more than there are
+** neighbours that differ in them. */
+static void distinctPut(BuildKey *bk, uint64_t rows, const uint64_t *differ) {
+  uint64_t n = rows > 0;
+  uint32_t p;
+  for (p = 0; p < bk->dir.nparts; p++) bk->parts[p].distinct = n += differ[p];
 }
 
 int keysBuild(mmapsync_builder *b, BuildTable *bt) {
@@ -326,14 +338,17 @@ int keysBuild(mmapsync_builder *b, BuildTable *bt) {
   for (i = 0; rc == MMAPSYNC_OK && i < bt->dir.nkeys; i++) {
     BuildKey *bk = &bt->keys[i];
     mmapsync_part_def *parts = calloc(bk->dir.nparts, sizeof(*parts));
+    uint64_t *differ = calloc(bk->dir.nparts, sizeof(*differ));
     Key k;
-    if (parts == NULL) {
+    if (parts && differ) {
+      keyDescribe(b, bk, &k, parts);
+      rc = keyBuild(b, bt, &t, &k, &bk->dir, differ);
+      distinctPut(bk, t.rows, differ);
+    } else {
       rc = buildNoMemory(b);
-      break;
     }
-    keyDescribe(b, bk, &k, parts);
-    rc = keyBuild(b, bt, &t, &k, &bk->dir);
     free(parts);
+    free(differ);
   }
   decodedFree(&t);
   if (rc != MMAPSYNC_OK) b->rc = rc; /* the next call must not go on */

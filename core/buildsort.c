@@ -54,6 +54,7 @@ typedef struct Sorter {
   int level;
   int part; /* for the comparator */
   int rc;
+  uint64_t *differ; /* see keySort() */
   uint64_t dup_a, dup_b;
   uint64_t ncompare; /* calls of the comparator */
   uint32_t count[8][256];
@@ -172,13 +173,22 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
 static int itemCompare(const void *pa, const void *pb, void *p) {
   const SortItem *a = pa, *b = pb;
   Sorter *s = p;
-  int c;
+  int c, part = s->part;
   if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
   if (s->rc != MMAPSYNC_OK) return (a->row > b->row) - (a->row < b->row); /* to be done with it */
-  c = keyCompareRows(s->t, s->k, s->part, a->row, b->row, &s->rc);
+  c = keyCompareRows(s->t, s->k, &part, a->row, b->row, &s->rc);
   if (c) return c;
   if (a->row != b->row) noteEqual(s, a->row, b->row);
   return (a->row > b->row) - (a->row < b->row);
+}
+
+/* Counts the neighbours that differ in a run which a comparison sort has put in order. */
+static void differCount(Sorter *s, const SortItem *a, uint64_t n, int first) {
+  uint64_t i;
+  for (i = 1; i < n && s->rc == MMAPSYNC_OK; i++) {
+    int part = first;
+    if (keyCompareRows(s->t, s->k, &part, a[i - 1].row, a[i].row, &s->rc)) s->differ[part]++;
+  }
 }
 
 static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth);
@@ -212,6 +222,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   if (s->level >= MAX_LEVEL || depth > MAX_DEPTH) {
     s->part = part;
     qsort_r(a, n, sizeof(*a), itemCompare, s);
+    differCount(s, a, n, part);
     return;
   }
   for (i = 0; i < n && s->rc == MMAPSYNC_OK; i++) {
@@ -228,13 +239,14 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   for (from = 0; from < n && s->rc == MMAPSYNC_OK; from = i) {
     for (i = from + 1; i < n && a[i].prefix == a[from].prefix; i++) {
     }
+    s->differ[part] += from > 0; /* what ties here may still differ in this part: counted there */
     if (i - from > 1) sortTie(s, a + from, i - from, part, depth);
   }
   s->level--;
 }
 
 int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
-            uint64_t *dup_a, uint64_t *dup_b) {
+            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
   Sorter *s = calloc(1, sizeof(*s));
   SortItem *a = malloc(t->rows * sizeof(*a) + 1); /* one more: no rows is no failure */
   uint64_t i;
@@ -248,6 +260,7 @@ int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t
     s->b = b;
     s->t = t;
     s->k = k;
+    s->differ = differ;
     s->dup_a = s->dup_b = NO_ROW;
     for (p = 0; p < k->info.nparts; p++) partPlan(s, p, &s->plan[p]);
     for (i = 0; i < t->rows; i++) a[i].row = (uint32_t)i;

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "order.h"
+
 #define STAGE_CELLS (UINT64_C(1) << 20)  /* values in a chunk */
 #define STAGE_BYTES (UINT64_C(12) << 20) /* of texts and blobs in the first chunk */
 #define STAGE_MOST  (UINT64_C(20) << 20) /* of texts and blobs in any */
@@ -234,7 +236,19 @@ static int stageBytes(mmapsync_builder *b, uint32_t type, const void *bytes, siz
   return MMAPSYNC_OK;
 }
 
+/* Notes whether the text looks like a number, until one of the column has. */
+static void numericNote(mmapsync_builder *b, const uint8_t *z, size_t n) {
+  uint32_t *types;
+  if (n == 0 || z[0] > '9' || (z[0] < '0' && !strchr("+-. \t\n\v\f\r", z[0]))) return;
+  if (b->open == NULL || b->column >= b->open->dir.ncolumns) return;
+  types = &b->open->columns[b->column].dir.types;
+  if (!(*types & MMAPSYNC_TYPES_NUMERIC_TEXT) && orderNumericText(z, n)) {
+    *types |= MMAPSYNC_TYPES_NUMERIC_TEXT;
+  }
+}
+
 int mmapsync_build_text(mmapsync_builder *b, const void *bytes, size_t n) {
+  numericNote(b, bytes, n);
   return stageBytes(b, MMAPSYNC_TEXT, bytes, n);
 }
 

@@ -70,7 +70,7 @@
 typedef struct ImageHeader {
   char magic[8];      /*  0 IMAGE_MAGIC */
   uint32_t byteorder; /*  8 IMAGE_BYTEORDER as the publisher's machine stores it */
-  uint32_t format;    /* 12 MMAPSYNC_FORMAT; a reader refuses a larger one */
+  uint32_t format;    /* 12 1 or MMAPSYNC_FORMAT; a reader refuses a larger one */
   uint32_t required;  /* 16 features a reader must know to read this; none yet */
   uint32_t ntables;   /* 20 */
   uint64_t bytes;     /* 24 the payload's size */
@@ -105,8 +105,9 @@ typedef struct DirColumn {
   uint64_t nulls;     /* 32 rows that are NULL */
   uint64_t bytes;     /* 40 */
   uint32_t flags;     /* 48 MMAPSYNC_COLUMN_... */
-  uint32_t types;     /* 52 bits 1 << MMAPSYNC_NULL ... */
-  uint64_t unused;    /* 56 zero */
+  uint32_t
+      types; /* 52 bits 1 << MMAPSYNC_NULL ..., and MMAPSYNC_TYPES_...; those not in format 1 */
+  uint64_t unused; /* 56 zero */
 } DirColumn;
 _Static_assert(sizeof(DirColumn) == 64, "directory records are one cache line");
 
@@ -159,11 +160,14 @@ typedef struct DirKey {
 _Static_assert(sizeof(DirKey) == 64, "directory records are one cache line");
 
 typedef struct DirPart {
-  uint32_t column;
-  uint16_t collation;
-  uint16_t desc;
+  uint32_t column;    /*  0 */
+  uint16_t collation; /*  4 */
+  uint16_t desc;      /*  6 */
+  uint64_t
+      distinct; /*  8 different values of this part and those before it; not there in format 1 */
 } DirPart;
-_Static_assert(sizeof(DirPart) == 8, "a key part is 8 bytes");
+_Static_assert(sizeof(DirPart) == 16, "a key part is 16 bytes");
+#define DIRPART_1  8 /* bytes of one in format 1 */
 
 #define RANK_BITS  480 /* keys a line stands for */
 
@@ -195,6 +199,7 @@ _Static_assert(sizeof(Chunk) == 64, "a point lookup reads one line of this for e
 
 typedef struct Column {
   Chunk *chunks;
+  int numbers; /* CHUNK_INT or CHUNK_REAL if all chunks are that, or NULLS; otherwise 0 */
   mmapsync_column_info info;
 } Column;
 
@@ -226,11 +231,16 @@ void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload);
 uint64_t chunkRows(uint64_t rows, uint32_t shift, uint64_t chunk);
 uint64_t chunkCount(uint64_t rows, uint32_t shift);
 
-/* Compares the first n parts of key k in row a with values (negative: the row comes first), or with
-** those of another row from part `first` on.  *rc becomes CORRUPT if a value cannot be read. */
+/* Compares the first n parts of key k in a row with values (negative: the row comes first).  Or two rows, from
+** part *part on, which becomes the first part in which they differ.  *rc becomes CORRUPT if a value cannot be
+** read. */
 int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const mmapsync_value *v,
                      int n, int *rc);
-int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a, uint64_t b,
+
+/* How many rows of a key of kind RANK are less than base + x. */
+uint64_t rankCount(const mmapsync_table *t, const Key *k, uint64_t x);
+
+int keyCompareRows(const mmapsync_table *t, const Key *k, int *part, uint64_t a, uint64_t b,
                    int *rc);
 
 #endif

@@ -1,9 +1,13 @@
 /*
-** imagekeys.c - finding rows of a table image by key.
+** imagekeys.c - finding rows of a table image by the values of a unique key.
 **
 ** The structures are described in image.h.  Equality goes through the search structure of a unique key
-** where it has one; everything else is a binary search in the key's order.  Both end in a comparison
-** by mmapsync_compare(), so what is found is what SQLite would call equal.
+** where it has one; everything else is a search in the key's order (imagerange.c).  What is found has been
+** compared by mmapsync_compare(), or as an integer by its value, so it is what SQLite would call equal.
+**
+** MANY AT ONCE.  A lookup in a large table waits for memory two or three times, one after the other: for the
+** bucket, for the row's value, for the text that it leads to.  Of many lookups the waits of one kind are had
+** together: all buckets are asked for before the first is read, and so on.
 */
 #include "image.h"
 
@@ -11,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "imagevalue.h"
 #include "order.h"
 
 int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const mmapsync_value *v,
@@ -30,11 +35,11 @@ int keyCompareValues(const mmapsync_table *t, const Key *k, uint64_t row, const 
   return c;
 }
 
-int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a, uint64_t b,
+int keyCompareRows(const mmapsync_table *t, const Key *k, int *part, uint64_t a, uint64_t b,
                    int *rc) {
-  int i, c = 0;
-  for (i = first; c == 0 && i < k->info.nparts; i++) {
-    const mmapsync_part_def *p = &k->parts[i];
+  int c = 0;
+  for (; *part < k->info.nparts; ++*part) {
+    const mmapsync_part_def *p = &k->parts[*part];
     mmapsync_value va, vb;
     int rc1 = mmapsync_get(t, a, p->column, &va);
     if (rc1 == MMAPSYNC_OK) rc1 = mmapsync_get(t, b, p->column, &vb);
@@ -43,116 +48,9 @@ int keyCompareRows(const mmapsync_table *t, const Key *k, int first, uint64_t a,
       return 0;
     }
     c = mmapsync_compare(&va, &vb, p->collation);
-    if (p->desc) c = -c;
+    if (c) return p->desc ? -c : c;
   }
-  return c;
-}
-
-/* The row at a position of a key, or t->rows if the order leads nowhere. */
-static uint64_t rowAt(const mmapsync_table *t, const Key *k, uint64_t pos) {
-  uint64_t row;
-  assert(pos < t->rows);
-  if (k->order == NULL) return pos;
-  row = k->order[pos];
-  return row < t->rows ? row : t->rows;
-}
-
-/* The first position whose row does not come before the values (or, with after, that comes behind
-** them).  Equal ones stand between the two. */
-static int boundFind(const mmapsync_table *t, const Key *k, const mmapsync_value *v, int n,
-                     int after, uint64_t *pos) {
-  uint64_t lo = 0, hi = t->rows;
-  int rc = MMAPSYNC_OK;
-  while (lo < hi) {
-    uint64_t mid = lo + (hi - lo) / 2, row = rowAt(t, k, mid);
-    int c = row < t->rows ? keyCompareValues(t, k, row, v, n, &rc) : (rc = MMAPSYNC_CORRUPT);
-    if (rc != MMAPSYNC_OK) return rc;
-    if (c < 0 || (c == 0 && after)) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  *pos = lo;
-  return MMAPSYNC_OK;
-}
-
-int mmapsync_find_all(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
-                      uint64_t *lo, uint64_t *hi) {
-  const Key *k;
-  int i, rc;
-  if (ik < 0 || ik >= t->info.nkeys) return MMAPSYNC_MISUSE;
-  k = &t->keys[ik];
-  if (n < 0 || n > k->info.nparts) return MMAPSYNC_MISUSE;
-  *lo = *hi = 0;
-  for (i = 0; i < n; i++) {
-    if (orderIsNull(&values[i])) return MMAPSYNC_OK; /* NULL equals nothing */
-  }
-  rc = boundFind(t, k, values, n, 0, lo);
-  if (rc == MMAPSYNC_OK) rc = boundFind(t, k, values, n, 1, hi);
-  if (rc == MMAPSYNC_OK && *hi < *lo) rc = MMAPSYNC_CORRUPT; /* an order that is none */
-  return rc;
-}
-
-/* A bound of part n behind n parts that are equal. */
-typedef struct Bound {
-  const mmapsync_value *values;
-  int n;
-  const mmapsync_value *edge; /* or NULL: the parts alone */
-  int after;                  /* behind what equals it */
-} Bound;
-
-static int rangeFind(const mmapsync_table *t, const Key *k, const Bound *b, uint64_t *pos) {
-  uint64_t lo = 0, hi = t->rows;
-  int rc = MMAPSYNC_OK;
-  while (lo < hi) {
-    uint64_t mid = lo + (hi - lo) / 2, row = rowAt(t, k, mid);
-    int c =
-        row < t->rows ? keyCompareValues(t, k, row, b->values, b->n, &rc) : (rc = MMAPSYNC_CORRUPT);
-    if (rc != MMAPSYNC_OK) return rc;
-    if (c == 0 && b->edge) {
-      const mmapsync_part_def *p = &k->parts[b->n];
-      mmapsync_value a;
-      rc = mmapsync_get(t, row, p->column, &a);
-      if (rc != MMAPSYNC_OK) return rc;
-      c = mmapsync_compare(&a, b->edge, p->collation);
-      if (p->desc) c = -c;
-    }
-    if (c < 0 || (c == 0 && b->after)) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  *pos = lo;
-  return MMAPSYNC_OK;
-}
-
-int mmapsync_find_range(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
-                        const mmapsync_value *from, int from_inclusive, const mmapsync_value *to,
-                        int to_inclusive, uint64_t *lo, uint64_t *hi) {
-  const Key *k;
-  Bound first = {values, n, from, !from_inclusive}, last = {values, n, to, to_inclusive != 0};
-  int rc;
-  if (ik < 0 || ik >= t->info.nkeys) return MMAPSYNC_MISUSE;
-  k = &t->keys[ik];
-  if (n < 0 || n > k->info.nparts || (n == k->info.nparts && (from || to))) return MMAPSYNC_MISUSE;
-  if ((from || to) && k->parts[n].desc) {
-    first = (Bound){values, n, to, !to_inclusive};
-    last = (Bound){values, n, from, from_inclusive != 0};
-  }
-  if (!first.edge) first.after = 0;
-  if (!last.edge) last.after = 1;
-  rc = rangeFind(t, k, &first, lo);
-  if (rc == MMAPSYNC_OK) rc = rangeFind(t, k, &last, hi);
-  if (rc == MMAPSYNC_OK && *hi < *lo) *hi = *lo;
-  return rc;
-}
-
-int mmapsync_key_row(const mmapsync_table *t, int ik, uint64_t pos, uint64_t *row) {
-  if (ik < 0 || ik >= t->info.nkeys || pos >= t->rows) return MMAPSYNC_MISUSE;
-  *row = rowAt(t, &t->keys[ik], pos);
-  return *row < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
+  return 0;
 }
 
 /* The integer that a value equals, if it equals one. */
@@ -169,26 +67,46 @@ static int asInteger(const mmapsync_value *v, int64_t *out) {
   return 0;
 }
 
-/* The rank of a bit among the bits set in the lines, or NOTFOUND if it is not set. */
-static int rankFind(const Key *k, uint64_t x, uint64_t *row) {
-  uint64_t line = x / RANK_BITS, bit = x % RANK_BITS + 32, w, aWord[8];
-  uint32_t before;
-  if (line >= k->nsearch) return MMAPSYNC_NOTFOUND;
-  memcpy(aWord, k->search + line * 64, 64);
-  before = (uint32_t)aWord[0];
-  if (!(aWord[bit / 64] >> (bit % 64) & 1)) return MMAPSYNC_NOTFOUND;
+/* Bits set before bit number x of the lines, and whether it is set itself.  There is a line for it. */
+static uint64_t rankBefore(const Key *k, uint64_t x, int *set) {
+  uint64_t bit = x % RANK_BITS + 32, w, count, aWord[8];
+  memcpy(aWord, k->search + x / RANK_BITS * 64, 64);
+  count = (uint32_t)aWord[0];
+  *set = (int)(aWord[bit / 64] >> (bit % 64) & 1);
   aWord[0] &= ~(uint64_t)UINT32_MAX; /* the counter is not part of the bitmap */
   aWord[bit / 64] &= (UINT64_C(1) << (bit % 64)) - 1;
-  *row = before;
-  for (w = 0; w <= bit / 64; w++) *row += (uint64_t)__builtin_popcountll(aWord[w]);
-  return MMAPSYNC_OK;
+  for (w = 0; w <= bit / 64; w++) count += (uint64_t)__builtin_popcountll(aWord[w]);
+  return count;
 }
 
-static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value *v, uint64_t *row) {
-  uint64_t h = 0, b, turn;
-  int i, rc = MMAPSYNC_OK;
+static int rankFind(const Key *k, uint64_t x, uint64_t *row) {
+  int set;
+  if (x / RANK_BITS >= k->nsearch) return MMAPSYNC_NOTFOUND;
+  *row = rankBefore(k, x, &set);
+  return set ? MMAPSYNC_OK : MMAPSYNC_NOTFOUND;
+}
+
+uint64_t rankCount(const mmapsync_table *t, const Key *k, uint64_t x) {
+  uint64_t count;
+  int set;
+  if (x / RANK_BITS >= k->nsearch) return t->rows;
+  count = rankBefore(k, x, &set);
+  return count < t->rows ? count : t->rows;
+}
+
+/* Which bucket a key's values are looked for in, and their tag. */
+static uint64_t hashOf(const Key *k, const mmapsync_value *v, uint64_t *bucket) {
+  uint64_t h = 0;
+  int i;
   for (i = 0; i < k->info.nparts; i++) h = orderHash(&v[i], k->parts[i].collation, h);
-  b = (h >> 32) * k->nsearch >> 32;
+  *bucket = (h >> 32) * k->nsearch >> 32;
+  return h;
+}
+
+static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value *v, uint64_t h,
+                    uint64_t b, uint64_t *row) {
+  uint64_t turn;
+  int rc = MMAPSYNC_OK;
   for (turn = 0; turn < k->nsearch && turn < HASH_REACH; turn++) {
     const HashBucket *p = (const HashBucket *)(const void *)(k->search + b * 64);
     uint32_t s, used = p->used;
@@ -212,7 +130,7 @@ static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value 
 int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
                   uint64_t *row) {
   const Key *k;
-  uint64_t lo, hi;
+  uint64_t lo, hi, h, bucket;
   int64_t x;
   int i, rc;
   if (ik < 0 || ik >= t->info.nkeys) return MMAPSYNC_MISUSE;
@@ -231,7 +149,7 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
     rc = rankFind(k, (uint64_t)x - (uint64_t)k->base, row);
     if (rc == MMAPSYNC_OK && *row >= t->rows) rc = MMAPSYNC_CORRUPT;
     return rc;
-  case SEARCH_HASH: return hashFind(t, k, values, row);
+  case SEARCH_HASH: h = hashOf(k, values, &bucket); return hashFind(t, k, values, h, bucket, row);
   default:
     rc = mmapsync_find_all(t, ik, values, n, &lo, &hi);
     if (rc != MMAPSYNC_OK) return rc;
@@ -239,19 +157,88 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
   }
 }
 
-int mmapsync_find_many(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
-                       uint64_t *rows) {
-  int i, rc, np;
-  if (ik < 0 || ik >= t->info.nkeys || n < 0) return MMAPSYNC_MISUSE;
-  np = t->keys[ik].info.nparts;
-  if (!(t->keys[ik].info.flags & MMAPSYNC_KEY_UNIQUE)) return MMAPSYNC_MISUSE;
+/* ---- many at once ---------------------------------------------------------------------------- */
+
+/* Asks for the line where a value stands, or is told of.  `again`: what that line leads to, of a text. */
+static void prefetchValue(const mmapsync_table *t, int column, uint64_t row, int again) {
+  const Chunk *k = &t->columns[column].chunks[row >> t->chunk_shift];
+  uint64_t r = row & t->chunk_mask, from;
+  if (!again) {
+    if (k->width) __builtin_prefetch(k->data + r * (k->encoding == CHUNK_MIXED ? 16 : k->width));
+  } else if (k->encoding == CHUNK_TEXT || k->encoding == CHUNK_BLOB) {
+    from = loadWidth(k->data, k->width, r);
+    if (from < k->heap_bytes) __builtin_prefetch(k->heap + from);
+  }
+}
+
+/* The first row of a bucket that has the tag, or t->rows. */
+static uint64_t tagged(const mmapsync_table *t, const HashBucket *p, uint64_t h) {
+  uint32_t s;
+  for (s = 0; s < HASH_SLOTS; s++) {
+    uint64_t row = p->row[s];
+    if (p->tag[s] == (uint8_t)h) return row < t->rows ? row : t->rows;
+  }
+  return t->rows;
+}
+
+#define BATCH 16 /* lookups that wait for memory together */
+
+/* Asks for all lines that n lookups by hash will read, each kind in a round of its own; then looks. */
+static int hashFindBatch(const mmapsync_table *t, const Key *k, const mmapsync_value *values, int n,
+                         uint64_t *rows) {
+  uint64_t h[BATCH], bucket[BATCH], row[BATCH];
+  size_t np = (size_t)k->info.nparts;
+  int i, p, turn, rc = MMAPSYNC_OK;
   for (i = 0; i < n; i++) {
-    rc = mmapsync_find(t, ik, values + (size_t)i * (size_t)np, np, &rows[i]);
-    if (rc == MMAPSYNC_NOTFOUND) {
-      rows[i] = UINT64_MAX;
-    } else if (rc != MMAPSYNC_OK) {
-      return rc;
+    h[i] = hashOf(k, values + (size_t)i * np, &bucket[i]);
+    __builtin_prefetch(k->search + bucket[i] * 64);
+  }
+  for (i = 0; i < n; i++) {
+    row[i] = tagged(t, (const HashBucket *)(const void *)(k->search + bucket[i] * 64), h[i]);
+  }
+  for (turn = 0; turn < 2; turn++) {
+    for (i = 0; i < n; i++) {
+      for (p = 0; row[i] < t->rows && p < k->info.nparts; p++) {
+        prefetchValue(t, k->parts[p].column, row[i], turn);
+      }
     }
   }
-  return MMAPSYNC_OK;
+  for (i = 0; i < n && rc == MMAPSYNC_OK; i++) {
+    const mmapsync_value *v = values + (size_t)i * np;
+    int null = 0;
+    for (p = 0; p < k->info.nparts; p++) null |= orderIsNull(&v[p]);
+    rc = null ? MMAPSYNC_NOTFOUND : hashFind(t, k, v, h[i], bucket[i], &rows[i]);
+    if (rc == MMAPSYNC_NOTFOUND) {
+      rows[i] = UINT64_MAX;
+      rc = MMAPSYNC_OK;
+    }
+  }
+  return rc;
+}
+
+int mmapsync_find_many(const mmapsync_table *t, int ik, const mmapsync_value *values, int n,
+                       uint64_t *rows) {
+  const Key *k;
+  size_t np;
+  int i, rc = MMAPSYNC_OK;
+  int64_t x;
+  if (ik < 0 || ik >= t->info.nkeys || n < 0) return MMAPSYNC_MISUSE;
+  k = &t->keys[ik];
+  np = (size_t)k->info.nparts;
+  if (!(k->info.flags & MMAPSYNC_KEY_UNIQUE)) return MMAPSYNC_MISUSE;
+  for (i = 0; k->search_kind == SEARCH_HASH && i < n && rc == MMAPSYNC_OK; i += BATCH) {
+    rc = hashFindBatch(t, k, values + (size_t)i * np, n - i < BATCH ? n - i : BATCH, rows + i);
+  }
+  for (; i < n && rc == MMAPSYNC_OK; i++) {
+    if (k->search_kind == SEARCH_RANK && i + BATCH < n && asInteger(&values[i + BATCH], &x)) {
+      uint64_t line = ((uint64_t)x - (uint64_t)k->base) / RANK_BITS;
+      if (line < k->nsearch) __builtin_prefetch(k->search + line * 64);
+    }
+    rc = mmapsync_find(t, ik, values + (size_t)i * np, k->info.nparts, &rows[i]);
+    if (rc == MMAPSYNC_NOTFOUND) {
+      rows[i] = UINT64_MAX;
+      rc = MMAPSYNC_OK;
+    }
+  }
+  return rc;
 }

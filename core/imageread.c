@@ -1,102 +1,81 @@
 /*
 ** imageread.c - values out of a table image.
 **
-** mmapsync_get() is the one way to a value; everything above (keys, the virtual table, a C program)
-** goes through it or through the decoded chunks it uses.  It reads one line of the decoded directory
-** and then the value's own lines, and allocates nothing.
+** mmapsync_get() reads one line of the decoded directory and then the value's own lines, and allocates
+** nothing; mmapsync_get_many() does so once for all rows of a chunk.  How values are stored is known to
+** imagevalue.h, which keys and filters use as well.
 */
 #include "image.h"
 
 #include <assert.h>
 #include <string.h>
 
+#include "imagevalue.h"
 #include "order.h"
 
-static uint64_t loadWidth(const uint8_t *data, int width, uint64_t i) {
-  switch (width) {
-  case 1: return data[i];
-  case 2: return ((const uint16_t *)(const void *)data)[i];
-  case 4: return ((const uint32_t *)(const void *)data)[i];
-  default: return ((const uint64_t *)(const void *)data)[i];
-  }
-}
-
-/* A text or blob between two offsets of a heap, less its NUL. */
-static int heapValue(const Chunk *k, uint64_t from, uint64_t to, uint32_t type,
-                     mmapsync_value *out) {
-  if (from >= to || to > k->heap_bytes) return MMAPSYNC_CORRUPT;
-  out->type = type;
-  out->n = (uint32_t)(to - from - 1);
-  out->u.p = k->heap + from;
-  return MMAPSYNC_OK;
-}
-
-static int dictValue(const Chunk *k, uint64_t code, mmapsync_value *out) {
-  uint64_t from, to;
-  if (code >= (uint64_t)k->base) return MMAPSYNC_CORRUPT;
-  from = loadWidth(k->aux, 4, code);
-  to = loadWidth(k->aux, 4, code + 1);
-  return heapValue(k, from, to, MMAPSYNC_TEXT, out);
-}
-
-static int mixedValue(const mmapsync_table *t, const Chunk *k, uint64_t r, mmapsync_value *out) {
-  uint64_t a = loadWidth(k->data, 8, 2 * r);
-  uint64_t n = loadWidth(k->data, 8, 2 * r + 1);
-  out->type = k->aux[r];
-  switch (out->type) {
-  case MMAPSYNC_NULL: return MMAPSYNC_OK;
-  case MMAPSYNC_INTEGER: out->u.i = (int64_t)a; return MMAPSYNC_OK;
-  case MMAPSYNC_REAL: memcpy(&out->u.r, &a, sizeof(a)); return MMAPSYNC_OK;
-  case MMAPSYNC_TEXT:
-  case MMAPSYNC_BLOB:
-    if (n > UINT32_MAX || a >= t->size || n >= t->size - a) return MMAPSYNC_CORRUPT;
-    out->n = (uint32_t)n;
-    out->u.p = t->payload + a;
-    return MMAPSYNC_OK;
-  default: out->type = MMAPSYNC_NULL; return MMAPSYNC_CORRUPT;
-  }
-}
-
 int mmapsync_get(const mmapsync_table *t, uint64_t row, int column, mmapsync_value *out) {
-  const Chunk *k;
-  uint64_t r = row & t->chunk_mask;
   if (row >= t->rows || column < 0 || column >= t->info.ncolumns) return MMAPSYNC_MISUSE;
-  k = &t->columns[column].chunks[row >> t->chunk_shift];
-  out->n = 0;
-  if (k->null_bits && (k->null_bits[r >> 3] >> (r & 7) & 1)) {
-    out->type = MMAPSYNC_NULL;
-    return MMAPSYNC_OK;
+  return chunkValue(t, &t->columns[column].chunks[row >> t->chunk_shift], row & t->chunk_mask, out);
+}
+
+/* Those of n rows that stand in the chunk of rows[0]: how many there are, one behind the other. */
+static uint32_t rowsTogether(const mmapsync_table *t, const uint32_t *rows, uint32_t n) {
+  uint64_t chunk = rows[0] >> t->chunk_shift;
+  uint32_t i = 1;
+  while (i < n && rows[i] >> t->chunk_shift == chunk && rows[i] < t->rows) i++;
+  return i;
+}
+
+static void intsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                    mmapsync_value *out) {
+  uint32_t i;
+#define INTS(word)                                                                                 \
+  for (i = 0; i < n; i++) {                                                                        \
+    out[i].type = MMAPSYNC_INTEGER;                                                                \
+    out[i].n = 0;                                                                                  \
+    out[i].u.i =                                                                                   \
+        (int64_t)((uint64_t)k->base + ((const word *)(const void *)k->data)[rows[i] & mask]);      \
   }
-  switch (k->encoding) {
-  case CHUNK_NULLS: out->type = MMAPSYNC_NULL; return MMAPSYNC_OK;
-  case CHUNK_INT: {
-    uint64_t x = k->width ? loadWidth(k->data, k->width, r) : k->flags & CHUNK_SEQUENCE ? r : 0;
-    out->type = MMAPSYNC_INTEGER;
-    out->u.i = (int64_t)((uint64_t)k->base + x);
-    return MMAPSYNC_OK;
+  switch (k->width) {
+  case 1: INTS(uint8_t) break;
+  case 2: INTS(uint16_t) break;
+  case 4: INTS(uint32_t) break;
+  default: INTS(uint64_t) break;
   }
-  case CHUNK_REAL:
-    out->type = MMAPSYNC_REAL;
-    memcpy(&out->u.r, k->width ? (const void *)(k->data + 8 * r) : (const void *)&k->base, 8);
-    return MMAPSYNC_OK;
-  case CHUNK_TEXT:
-    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
-                     MMAPSYNC_TEXT, out);
-  case CHUNK_BLOB:
-    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
-                     MMAPSYNC_BLOB, out);
-  case CHUNK_DICT: return dictValue(k, loadWidth(k->data, k->width, r), out);
-  case CHUNK_MIXED: return mixedValue(t, k, r, out);
-  default: assert(0 && "chunkOk() lets no other encoding through"); return MMAPSYNC_CORRUPT;
+#undef INTS
+}
+
+static void realsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                     mmapsync_value *out) {
+  uint32_t i;
+  for (i = 0; i < n; i++) {
+    out[i].type = MMAPSYNC_REAL;
+    out[i].n = 0;
+    memcpy(&out[i].u.r, k->data + 8 * (rows[i] & mask), 8);
   }
 }
 
 int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
                       mmapsync_value *out) {
-  uint32_t i;
-  int rc = MMAPSYNC_OK;
-  for (i = 0; i < n && rc == MMAPSYNC_OK; i++) rc = mmapsync_get(t, rows[i], column, &out[i]);
-  return rc;
+  uint32_t i, m;
+  if (column < 0 || column >= t->info.ncolumns) return MMAPSYNC_MISUSE;
+  for (; n > 0; n -= m, rows += m, out += m) {
+    const Chunk *k;
+    if (rows[0] >= t->rows) return MMAPSYNC_MISUSE;
+    m = rowsTogether(t, rows, n);
+    k = &t->columns[column].chunks[rows[0] >> t->chunk_shift];
+    if (k->encoding == CHUNK_INT && k->width && !k->null_bits) {
+      intsGet(k, t->chunk_mask, rows, m, out);
+    } else if (k->encoding == CHUNK_REAL && k->width && !k->null_bits) {
+      realsGet(k, t->chunk_mask, rows, m, out);
+    } else {
+      for (i = 0; i < m; i++) {
+        int rc = chunkValue(t, k, rows[i] & t->chunk_mask, &out[i]);
+        if (rc != MMAPSYNC_OK) return rc;
+      }
+    }
+  }
+  return MMAPSYNC_OK;
 }
 
 const mmapsync_table_info *mmapsync_table_about(const mmapsync_table *t) { return &t->info; }

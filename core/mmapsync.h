@@ -123,8 +123,9 @@ extern "C" {
 
 #define MMAPSYNC_VERSION    "0.1.0"
 
-/* The format of table images that this library writes, and the newest it reads. */
-#define MMAPSYNC_FORMAT     1
+/* The format of table images that this library writes, and the newest it reads: of format 1 it reads all but
+** what that does not tell (numeric text, distinct values). */
+#define MMAPSYNC_FORMAT     2
 
 /* Result codes. */
 #define MMAPSYNC_OK         0  /* it worked */

@@ -85,6 +85,30 @@ int orderIsNull(const mmapsync_value *v) {
   return v->type == MMAPSYNC_NULL || (v->type == MMAPSYNC_REAL && v->u.r != v->u.r);
 }
 
+static int isSpace(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static int isDigit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+int orderNumericText(const void *bytes, size_t n) {
+  const uint8_t *z = bytes, *end = z + n, *from;
+  size_t digits;
+  while (z < end && isSpace(*z)) z++;
+  if (z < end && (*z == '-' || *z == '+')) z++;
+  for (from = z; z < end && isDigit(*z);) z++;
+  digits = (size_t)(z - from);
+  if (z < end && *z == '.') {
+    for (from = ++z; z < end && isDigit(*z);) z++;
+    digits += (size_t)(z - from);
+  }
+  if (digits == 0) return 0;
+  if (z < end && (*z == 'e' || *z == 'E')) {
+    if (++z < end && (*z == '-' || *z == '+')) z++;
+    for (from = z; z < end && isDigit(*z);) z++;
+    if (z == from) return 0;
+  }
+  while (z < end && isSpace(*z)) z++;
+  return z == end;
+}
+
 /* Where a storage class stands: the two kinds of number share a place. */
 static int classOf(const mmapsync_value *v) {
   static const int8_t aClass[] = {0, 1, 1, 2, 3};

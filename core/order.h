@@ -16,6 +16,10 @@ int orderIntReal(int64_t i, double r);
 /* NULL, or a NaN, which stands for it: SQLite makes no other use of one. */
 int orderIsNull(const mmapsync_value *v);
 
+/* Whether numeric affinity would make a number of this text: optional white space (ASCII), sign, digits with
+** or without a point, exponent, white space, and nothing else. */
+int orderNumericText(const void *bytes, size_t n);
+
 /* Chains one value onto the hash of the values before it (start with 0). */
 uint64_t orderHash(const mmapsync_value *v, int collation, uint64_t seed);
 

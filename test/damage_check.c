@@ -374,10 +374,10 @@ static void caseHeaderSentences(void) {
   REFUSED(0, ImageHeader, magic[0], 'M', DAMAGED "no magic");
   REFUSED(0, ImageHeader, byteorder, UINT32_C(0x04030201),
           "table image of the other byte order: publish it on this machine");
-  REFUSED(0, ImageHeader, format, 2,
-          "table image of format 2 with features 0: this library reads format 1: upgrade it");
+  REFUSED(0, ImageHeader, format, 3,
+          "table image of format 3 with features 0: this library reads formats 1 to 2: upgrade it");
   REFUSED(0, ImageHeader, required, 4,
-          "table image of format 1 with features 4: this library reads format 1: upgrade it");
+          "table image of format 2 with features 4: this library reads formats 1 to 2: upgrade it");
   REFUSED(0, ImageHeader, bytes, goodSize + 1, DAMAGED "its length is not the payload's");
 #define OUTSIDE DAMAGED "the directory lies outside the payload"
   REFUSED(0, ImageHeader, dir, hdr.dir + 64, OUTSIDE);

@@ -1,0 +1,93 @@
+/*
+** imagevalue.h - values out of a decoded chunk.
+**
+** What mmapsync_get() and all that reads many values share, inlined into each.  What is read from the mapping is
+** read once, and checked before it is followed; image.h says why.
+*/
+#ifndef MMAPSYNC_IMAGEVALUE_H
+#define MMAPSYNC_IMAGEVALUE_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "image.h"
+
+static inline uint64_t loadWidth(const uint8_t *data, int width, uint64_t i) {
+  switch (width) {
+  case 1: return data[i];
+  case 2: return ((const uint16_t *)(const void *)data)[i];
+  case 4: return ((const uint32_t *)(const void *)data)[i];
+  default: return ((const uint64_t *)(const void *)data)[i];
+  }
+}
+
+/* A text or blob between two offsets of a heap, less its NUL. */
+static inline int heapValue(const Chunk *k, uint64_t from, uint64_t to, uint32_t type,
+                            mmapsync_value *out) {
+  if (from >= to || to > k->heap_bytes) return MMAPSYNC_CORRUPT;
+  out->type = type;
+  out->n = (uint32_t)(to - from - 1);
+  out->u.p = k->heap + from;
+  return MMAPSYNC_OK;
+}
+
+static inline int dictValue(const Chunk *k, uint64_t code, mmapsync_value *out) {
+  uint64_t from, to;
+  if (code >= (uint64_t)k->base) return MMAPSYNC_CORRUPT;
+  from = loadWidth(k->aux, 4, code);
+  to = loadWidth(k->aux, 4, code + 1);
+  return heapValue(k, from, to, MMAPSYNC_TEXT, out);
+}
+
+static inline int mixedValue(const mmapsync_table *t, const Chunk *k, uint64_t r,
+                             mmapsync_value *out) {
+  uint64_t a = loadWidth(k->data, 8, 2 * r);
+  uint64_t n = loadWidth(k->data, 8, 2 * r + 1);
+  out->type = k->aux[r];
+  switch (out->type) {
+  case MMAPSYNC_NULL: return MMAPSYNC_OK;
+  case MMAPSYNC_INTEGER: out->u.i = (int64_t)a; return MMAPSYNC_OK;
+  case MMAPSYNC_REAL: memcpy(&out->u.r, &a, sizeof(a)); return MMAPSYNC_OK;
+  case MMAPSYNC_TEXT:
+  case MMAPSYNC_BLOB:
+    if (n > UINT32_MAX || a >= t->size || n >= t->size - a) return MMAPSYNC_CORRUPT;
+    out->n = (uint32_t)n;
+    out->u.p = t->payload + a;
+    return MMAPSYNC_OK;
+  default: out->type = MMAPSYNC_NULL; return MMAPSYNC_CORRUPT;
+  }
+}
+
+/* The value of row r of the chunk; r must be one of its rows. */
+static inline int chunkValue(const mmapsync_table *t, const Chunk *k, uint64_t r,
+                             mmapsync_value *out) {
+  out->n = 0;
+  if (k->null_bits && (k->null_bits[r >> 3] >> (r & 7) & 1)) {
+    out->type = MMAPSYNC_NULL;
+    return MMAPSYNC_OK;
+  }
+  switch (k->encoding) {
+  case CHUNK_NULLS: out->type = MMAPSYNC_NULL; return MMAPSYNC_OK;
+  case CHUNK_INT: {
+    uint64_t x = k->width ? loadWidth(k->data, k->width, r) : k->flags & CHUNK_SEQUENCE ? r : 0;
+    out->type = MMAPSYNC_INTEGER;
+    out->u.i = (int64_t)((uint64_t)k->base + x);
+    return MMAPSYNC_OK;
+  }
+  case CHUNK_REAL:
+    out->type = MMAPSYNC_REAL;
+    memcpy(&out->u.r, k->width ? (const void *)(k->data + 8 * r) : (const void *)&k->base, 8);
+    return MMAPSYNC_OK;
+  case CHUNK_TEXT:
+    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
+                     MMAPSYNC_TEXT, out);
+  case CHUNK_BLOB:
+    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
+                     MMAPSYNC_BLOB, out);
+  case CHUNK_DICT: return dictValue(k, loadWidth(k->data, k->width, r), out);
+  case CHUNK_MIXED: return mixedValue(t, k, r, out);
+  default: assert(0 && "chunkOk() lets no other encoding through"); return MMAPSYNC_CORRUPT;
+  }
+}
+
+#endif
