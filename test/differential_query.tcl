@@ -180,7 +180,7 @@ proc condition {table prefix {deep 1}} {
     41 { return "$c = $d AND $d [pick {= < >=}] [value $t $s]" }
     42 - 43 - 44 { # what several columns must all keep: filters that go with a scan
          set out {}
-         for {set k [expr {2 + [rnd 3]}]} {$k > 0} {incr k -1} {
+         for {set k [expr {[chance 5] ? 10 + [rnd 30] : 2 + [rnd 3]}]} {$k > 0} {incr k -1} {
            set e [columnOf $table]
            lappend out [term $t $prefix$e [sampled $t $e]]
          }
