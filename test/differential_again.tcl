@@ -52,8 +52,9 @@ proc disguise {source table} {
   set more [expr {[chance 30] ? ",extra TEXT DEFAULT 'more',e2 DEFAULT 5" : ""}]
   set primary {}
   foreach part [expr {[dict get $table primary] eq "" ? "" : [split [dict get $table primary] ,]}] {
-    if {[regexp {^(c\d+) COLLATE \w+$} [dict get $table primary] -> c] && "$c INTEGER" in [lmap d [dict get $table typed] { lrange $d 0 1 }]} {
-      set part $c
+    if {[regexp {^(c\d+) COLLATE \w+( DESC)?$} [dict get $table primary] -> c desc]
+        && "$c INTEGER" in [lmap d [dict get $table typed] { lrange $d 0 1 }]} {
+      set part $c$desc
     }
     if {![regexp COLLATE $part]} { set part "[lindex $part 0] COLLATE $collated([lindex $part 0]) [lrange $part 1 end]" }
     lappend primary $part
