@@ -156,14 +156,14 @@ proc makeTable {name n} {
   set columns {}
   set decls {}
   set fillOf {}
-  set k [expr {2 + [rnd 5]}]
+  set k [expr {[chance 3] ? 62 + [rnd 6] : 2 + [rnd 5]}] ;# a plan has 64 bits for the columns that are used
   for {set i 0} {$i < $k} {incr i} {
     set type [pick [expr {$strict ? [dict keys $::strictFills] : $::types}]]
     lappend columns c$i
     set decl "c$i $type"
     if {[chance 50]} { append decl " COLLATE [pick $::collations]" }
     lappend decls $decl
-    lappend fillOf [pick [expr {$strict ? [dict get $::strictFills $type] : $::fills}]]
+    lappend fillOf [expr {$i > 7 ? "small" : [pick [expr {$strict ? [dict get $::strictFills $type] : $::fills}]]}]
   }
   set alias ""
   if {$kind in {ipk wrint ipkdesc}} {
@@ -172,7 +172,7 @@ proc makeTable {name n} {
     set decls [lreplace $decls $i $i "c$i INTEGER PRIMARY KEY[expr {$kind eq "ipkdesc" ? " DESC" : ""}]"]
     set fillOf [lreplace $fillOf $i $i rowid]
   }
-  if {$kind eq "one"} { set decls [lmap d $decls { regsub {^(c\d) INTEGER} $d {\1 INT} }] } ;# or it is the rowid
+  if {$kind eq "one"} { set decls [lmap d $decls { regsub {^(c\d+) INTEGER} $d {\1 INT} }] } ;# or it is the rowid
   set typed [lmap d $decls { regsub { PRIMARY KEY.*} $d {} }]
   set at [rnd [expr {$k + 1}]]
   set decls [linsert $decls $at "z INT"]

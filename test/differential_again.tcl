@@ -52,8 +52,9 @@ proc disguise {source table} {
   set more [expr {[chance 30] ? ",extra TEXT DEFAULT 'more',e2 DEFAULT 5" : ""}]
   set primary {}
   foreach part [expr {[dict get $table primary] eq "" ? "" : [split [dict get $table primary] ,]}] {
-    if {[regexp {^(c\d) COLLATE \w+$} [dict get $table primary] -> c] && "$c INTEGER" in [lmap d [dict get $table typed] { lrange $d 0 1 }]} {
-      set part $c
+    if {[regexp {^(c\d+) COLLATE \w+( DESC)?$} [dict get $table primary] -> c desc]
+        && "$c INTEGER" in [lmap d [dict get $table typed] { lrange $d 0 1 }]} {
+      set part $c$desc
     }
     if {![regexp COLLATE $part]} { set part "[lindex $part 0] COLLATE $collated([lindex $part 0]) [lrange $part 1 end]" }
     lappend primary $part
@@ -138,7 +139,7 @@ proc runAgain {n rounds tables channel mode} {
       if {[same src $query $a $b] || [excuse src rdr $tables $mode $query $b] ne ""} continue
       rdr cache flush
       set fresh [ask rdr $query]
-      set declared [src eval {SELECT sql FROM main.sqlite_schema WHERE sql NOTNULL AND name NOT GLOB 'm[tv]?'}]
+      set declared [src eval {SELECT sql FROM main.sqlite_schema WHERE sql NOTNULL AND substr(name,1,2) NOT IN ('mt','mv')}]
       set shown [src eval {SELECT sql FROM pub.sqlite_schema WHERE sql NOTNULL}]
       set out "seed $::seed: after another snapshot [dict get $query sql] -- [dict get $query params]\n"
       append out "-- source:   [string range $a 0 300]\n-- channel:  [string range $b 0 300]\n"
