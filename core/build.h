@@ -70,6 +70,7 @@ struct mmapsync_builder {
   uint32_t column;       /* the next value goes here */
   uint64_t staged;       /* rows in the chunk being filled */
   uint64_t staged_bytes; /* of texts and blobs in it */
+  uint64_t sort_rows;    /* rows that are sorted at once; more are merged */
 };
 
 /* The name of one of its tables; good until the next name is kept. */
@@ -102,6 +103,9 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 
 /* Builds all keys of the finished table. */
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
+
+/* Rows that keySort() sorts at once, unless b->sort_rows says otherwise. */
+#define SORT_ROWS ((UINT64_C(64) << 20) / 48)
 
 /* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to differ[p] how
 ** many neighbours in this order differ in part p and in none before it.  If two rows are equal in a key

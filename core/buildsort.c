@@ -17,7 +17,8 @@
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
 **
 ** MEMORY: 32 bytes a row while it sorts, and 16 for those of the rows that the comparison sort gets at
-** once (the C library's merges them aside).
+** once (the C library's merges them aside).  So that this never is more than 64 MB, longer tables are sorted
+** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.
 */
 #define _GNU_SOURCE /* qsort_r */
 #include "build.h"
@@ -258,14 +259,135 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   s->level--;
 }
 
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+/* Sorts rows from..from+n-1 into order[]. */
+static void runSort(Sorter *s, SortItem *a, uint32_t *order, uint64_t from, uint64_t n) {
+  uint64_t i;
+  for (i = 0; i < n; i++) a[i].row = (uint32_t)(from + i);
+  if (n > 1) sortPart(s, a, n, 0, 0);
+  for (i = 0; i < n; i++) order[from + i] = a[i].row;
+}
+
+/* A row with the first two pieces of its key. */
+typedef struct Head {
+  uint64_t prefix, second;
+  uint32_t row;
+  int part; /* that the second piece is of; -1: there is none */
+} Head;
+
+static Head headTake(Sorter *s, uint32_t row) {
+  const PartPlan *plan = &s->plan[0];
+  SortItem item = {.row = row};
+  Head head = {.row = row, .part = -1};
+  uint64_t x;
+  pieceTake(s, plan, 0, &item);
+  head.prefix = item.prefix;
+  x = plan->part->desc ? ~item.prefix : item.prefix;
+  if (!plan->reals && x >> 62 >= CLASS_TEXT) {
+    if ((x & 15) == LEFT_UNSURE) return head;
+    head.part = (x & 15) != LEFT_MORE;
+  } else if (plan->reals || plan->exact || x >> 62 == CLASS_NULL) {
+    head.part = 1;
+  }
+  if (head.part >= s->k->info.nparts) head.part = -1;
+  if (head.part >= 0) {
+    pieceTake(s, &s->plan[head.part], head.part ? 0 : ORDER_PREFIX, &item);
+    head.second = item.prefix;
+  }
+  return head;
+}
+
+/* Compares two rows, by their pieces if these tell; *part becomes the part in which they differ.  Rows with
+** equal first pieces have second pieces of the same part. */
+static int headsCompare(Sorter *s, const Head *a, const Head *b, int *part) {
+  *part = 0;
+  if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
+  if (a->part >= 0 && a->second != b->second) {
+    *part = a->part;
+    return a->second < b->second ? -1 : 1;
+  }
+  return keyCompareRows(s->t, s->k, part, a->row, b->row, &s->rc);
+}
+
+/* Asks for the values of the next rows of a run. */
+static void runPrefetch(const Sorter *s, const uint32_t *run, uint64_t at, uint64_t end) {
+  int p, column;
+  for (p = 0; p < s->k->info.nparts && p < 3; p++) {
+    column = s->k->parts[p].column;
+    if (at + 2 * AHEAD < end) valuePrefetch(s->t, column, run[at + 2 * AHEAD], 0);
+    if (at + AHEAD < end) valuePrefetch(s->t, column, run[at + AHEAD], 1);
+  }
+}
+
+/* One run while it is merged. */
+typedef struct Run {
+  Head head;
+  uint64_t at, end; /* of the head, and of the run */
+} Run;
+
+/* Which of n runs has the row that comes first: of equal ones the first run, whose rows have lower numbers. */
+static uint64_t runsFirst(Sorter *s, const Run *runs, uint64_t n) {
+  uint64_t i, best = n;
+  int part;
+  for (i = 0; i < n; i++) {
+    if (runs[i].at == runs[i].end) continue;
+    if (best == n || headsCompare(s, &runs[i].head, &runs[best].head, &part) < 0) best = i;
+  }
+  return best;
+}
+
+/* Merges the runs of `width` rows in from[] into order[].  Counts the neighbours that differ anew. */
+static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs, uint64_t n,
+                      uint32_t *order) {
+  uint64_t i, rows = s->t->rows;
+  Head last = {.part = -1};
+  for (i = 0; i < n; i++) {
+    runs[i].at = i * width;
+    runs[i].end = rows - runs[i].at < width ? rows : runs[i].at + width;
+    runs[i].head = headTake(s, from[runs[i].at]);
+  }
+  memset(s->differ, 0, (size_t)s->k->info.nparts * sizeof(*s->differ));
+  for (i = 0; i < rows && s->rc == MMAPSYNC_OK; i++) {
+    Run *run = &runs[runsFirst(s, runs, n)];
+    int part;
+    order[i] = run->head.row;
+    if (i > 0 && headsCompare(s, &last, &run->head, &part)) {
+      s->differ[part]++;
+    } else if (i > 0 && s->rc == MMAPSYNC_OK) {
+      noteEqual(s, last.row, run->head.row);
+    }
+    last = run->head;
+    if (++run->at < run->end) {
+      runPrefetch(s, from, run->at, run->end);
+      run->head = headTake(s, from[run->at]);
+    }
+    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
+  }
+}
+
+static void runsMergeAll(Sorter *s, uint32_t *order, uint64_t width) {
+  uint64_t rows = s->t->rows, n = (rows + width - 1) / width;
+  uint32_t *from = malloc(rows * sizeof(*from));
+  Run *runs = malloc(n * sizeof(*runs));
+  if (from && runs) {
+    memcpy(from, order, rows * sizeof(*from));
+    runsMerge(s, from, width, runs, n, order);
+  } else {
+    s->rc = buildNoMemory(s->b);
+  }
+  free(from);
+  free(runs);
+}
+
 int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
             uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
+  uint64_t width = t->rows < b->sort_rows ? t->rows : b->sort_rows, from;
   Sorter *s = calloc(1, sizeof(*s));
-  SortItem *a = malloc(t->rows * sizeof(*a) + 1); /* one more: no rows is no failure */
-  uint64_t i;
-  int p, rc;
+  SortItem *a = malloc(width * sizeof(*a) + 1); /* one more: no rows is no failure */
+  int p, rc = MMAPSYNC_OK;
   *dup_a = *dup_b = NO_ROW;
-  if (s) s->spare = malloc(t->rows * sizeof(*a) + 1);
+  if (s) s->spare = malloc(width * sizeof(*a) + 1);
   if (s) s->plan = malloc((size_t)k->info.nparts * sizeof(*s->plan));
   if (!s || !a || !s->spare || !s->plan) {
     rc = buildNoMemory(b);
@@ -276,16 +398,19 @@ int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t
     s->differ = differ;
     s->dup_a = s->dup_b = NO_ROW;
     for (p = 0; p < k->info.nparts; p++) partPlan(s, p, &s->plan[p]);
-    for (i = 0; i < t->rows; i++) a[i].row = (uint32_t)i;
-    if (t->rows > 1) sortPart(s, a, t->rows, 0, 0);
-    for (i = 0; i < t->rows; i++) order[i] = a[i].row;
+    for (from = 0; from < t->rows && s->rc == MMAPSYNC_OK; from += width) {
+      runSort(s, a, order, from, t->rows - from < width ? t->rows - from : width);
+    }
+  }
+  free(a);
+  if (s) free(s->spare);
+  if (rc == MMAPSYNC_OK && width < t->rows && s->rc == MMAPSYNC_OK) runsMergeAll(s, order, width);
+  if (s) free(s->plan);
+  if (rc == MMAPSYNC_OK) {
+    rc = s->rc;
     *dup_a = s->dup_a;
     *dup_b = s->dup_b;
-    rc = s->rc;
   }
-  if (s) free(s->spare);
-  if (s) free(s->plan);
-  free(a);
   free(s);
   return rc;
 }

@@ -5,6 +5,7 @@
 ** Random tables, and a search of the same values row by row that follows the words of mmapsync.h.
 */
 #include "check_random.h"
+#include "build.h"
 #include "image.h"
 
 #define PARTS 3
@@ -323,6 +324,65 @@ static void caseDistinct(void) {
   mmapsync_close(h);
 }
 
+/* The same in runs that are merged: the order, the counts, and a duplicate that no run has by itself. */
+static void caseRuns(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_builder *b;
+  uint64_t *order, i, row, count;
+  int round, c, unique, refused = 0;
+  Opened o;
+
+  for (round = 0; round < 200; round++) {
+    mmapsync_part_def parts[PARTS] = {{.column = 0}};
+    mmapsync_key_def key = {.name = "k", .parts = parts, .nparts = 1 + (int)below(PARTS)};
+    mmapsync_table_def def = table(3, &key, 1);
+    Random m = {.ncols = 3, .width = 3, .rows = below(900)};
+    for (c = 0; c < m.ncols; c++) {
+      m.style[c] = (int)below(STYLES);
+      m.nulls[c] = below(2) ? (int)below(8) : 0;
+    }
+    for (c = 0; c < key.nparts; c++) {
+      parts[c].column = (int)below(3);
+      parts[c].collation = (int)below(3);
+      parts[c].desc = below(3) == 0;
+    }
+    randomFill(&m);
+    order = sorted(&m, &key, &unique);
+    key.flags = unique || round % 4 == 0 ? MMAPSYNC_KEY_UNIQUE : 0;
+    OK(h, mmapsync_build_begin(h, &b));
+    b->sort_rows = 1 + below(round % 2 ? 20 : 400);
+    snprintf(checkAbout, sizeof(checkAbout), "round %d: %llu rows, %llu at once", round,
+             (unsigned long long)m.rows, (unsigned long long)b->sort_rows);
+    OK(h, mmapsync_build_table(b, &def));
+    for (i = 0; i < m.rows; i++) {
+      for (c = 0; c < 3; c++) put(b, cell(&m, i, c));
+      OK(h, mmapsync_build_row(b));
+    }
+    if (key.flags && !unique) {
+      CHECK(mmapsync_build_commit(b, NULL) == MMAPSYNC_CONSTRAINT);
+      refused++;
+    } else {
+      OK(h, mmapsync_build_commit(b, NULL));
+      openImage(&o, h);
+      for (i = 0; i < m.rows; i++) {
+        CHECK(mmapsync_key_row(o.t, 0, i, &row) == MMAPSYNC_OK && row == order[i]);
+      }
+      for (c = 0; c < key.nparts; c++) {
+        for (count = m.rows > 0, i = 1; i < m.rows; i++) {
+          count += compareRows(order[i - 1], order[i], c + 1) != 0;
+        }
+        CHECK(mmapsync_key_about(o.t, 0)->distinct[c] == count);
+      }
+      closeImage(&o);
+    }
+    free(order);
+    free(m.cells);
+    randomFree();
+  }
+  CHECK(refused > 10);
+  mmapsync_close(h);
+}
+
 /* Texts of a length at which the sorter gives up on pieces, and numbers that its pieces do not tell apart. */
 static void caseDistinctLong(void) {
   enum { N = 400, LENGTH = 300 };
@@ -355,6 +415,7 @@ static void caseColumns(void) {
   mmapsync *h = channelOpen();
   const mmapsync_column_info *c;
   Opened o;
+  int i;
 #define COLUMN(...)                                                                                \
   do {                                                                                             \
     mmapsync_value v_[] = {__VA_ARGS__};                                                           \
@@ -396,6 +457,21 @@ static void caseColumns(void) {
   NUMERIC(0, integer(17));
 #undef NUMERIC
 #undef COLUMN
+  { /* numbers in one chunk and text in another: no bounds of the whole */
+    Random m = {.ncols = 2, .style = {STYLE_INT8, STYLE_INT8}, .width = 2048, .rows = 600};
+    randomFill(&m);
+    m.cells[2 * 599] = text("x");
+    for (i = 512; i < 600; i++) m.cells[2 * i + 1] = i % 2 ? null() : real(1e9);
+    randomPublish(h, &m, NULL, 0);
+    openImage(&o, h);
+    c = mmapsync_column_about(o.t, 0);
+    CHECK(strcmp(c->encoding, "varied") == 0 && c->min.type == MMAPSYNC_NULL);
+    CHECK(c->max.type == MMAPSYNC_NULL);
+    c = mmapsync_column_about(o.t, 1); /* integers in one, reals in another: there are */
+    CHECK(c->min.type == MMAPSYNC_INTEGER && c->min.u.i >= 1000 && c->max.u.r == 1e9);
+    closeImage(&o);
+    free(m.cells);
+  }
   mmapsync_close(h);
 }
 
@@ -465,15 +541,11 @@ static void caseFormat1(void) {
 }
 
 static const CheckCase cases[] = {
-    {"ranges", caseRanges},
-    {"range_misuse", caseRangeMisuse},
-    {"find_many", caseFindMany},
-    {"get_many", caseGetMany},
-    {"distinct", caseDistinct},
-    {"distinct_long", caseDistinctLong},
-    {"columns", caseColumns},
-    {"format_1", caseFormat1},
-    {NULL, NULL},
+    {"ranges", caseRanges},      {"range_misuse", caseRangeMisuse},
+    {"find_many", caseFindMany}, {"get_many", caseGetMany},
+    {"distinct", caseDistinct},  {"distinct_long", caseDistinctLong},
+    {"runs", caseRuns},          {"columns", caseColumns},
+    {"format_1", caseFormat1},   {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
