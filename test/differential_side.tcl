@@ -14,7 +14,7 @@
 
 # ---- both sides -----------------------------------------------------------------------------------
 
-set plainMode {encoding {UTF-8 UTF-8} source {} reader {} like 0 split 0}
+set plainMode {encoding {UTF-8 UTF-8} source {{PRAGMA automatic_index=OFF}} reader {{PRAGMA automatic_index=OFF}} like 0 split 0}
 
 # What is unusual about a group.
 proc makeMode {} {
