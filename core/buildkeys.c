@@ -231,35 +231,63 @@ static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, co
   }
 }
 
+/* What a row is looked for by. */
+typedef struct HashEntry {
+  uint64_t bucket;
+  uint8_t tag;
+  uint8_t null; /* NULL in the key: it equals nothing, so nobody looks for it */
+} HashEntry;
+
+static int hashEntry(const mmapsync_table *t, const Key *k, uint64_t row, uint64_t nbucket,
+                     HashEntry *out) {
+  uint64_t h = 0;
+  int p;
+  out->null = 0;
+  for (p = 0; p < k->info.nparts; p++) {
+    mmapsync_value v;
+    int rc = mmapsync_get(t, row, k->parts[p].column, &v);
+    if (rc != MMAPSYNC_OK) return rc;
+    out->null |= v.type == MMAPSYNC_NULL;
+    h = orderHash(&v, k->parts[p].collation, h);
+  }
+  out->bucket = (h >> 32) * nbucket >> 32;
+  out->tag = (uint8_t)h;
+  return MMAPSYNC_OK;
+}
+
+/* Enters a row; 0 if it would stand too far from where it is looked for. */
+static int hashPut(HashBucket *bucket, uint64_t nbucket, const HashEntry *e, uint64_t row) {
+  uint64_t at = e->bucket, reach = 0;
+  while (bucket[at].used == HASH_SLOTS) {
+    if (++reach == HASH_REACH) return 0;
+    at = at + 1 < nbucket ? at + 1 : 0;
+  }
+  bucket[at].tag[bucket[at].used] = e->tag;
+  bucket[at].row[bucket[at].used++] = (uint32_t)row;
+  return 1;
+}
+
+#define HASH_BATCH 32 /* rows whose buckets are asked for together */
+
 /* *fits becomes 0 if some entry would stand too far from where it is looked for. */
 static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint8_t *search,
                      const DirKey *dk, int *fits) {
   HashBucket *bucket = (HashBucket *)(void *)search;
-  uint64_t row, at, n = dk->search_bytes / 64;
+  uint64_t row, i, n = dk->search_bytes / 64;
   memset(search, 0, dk->search_bytes);
   *fits = 1;
-  for (row = 0; row < t->rows && *fits; row++) {
-    uint64_t h = 0, reach;
-    int p, null = 0;
-    for (p = 0; p < k->info.nparts; p++) {
-      mmapsync_value v;
-      int rc = mmapsync_get(t, row, k->parts[p].column, &v);
+  for (row = 0; row < t->rows && *fits; row += HASH_BATCH) {
+    HashEntry e[HASH_BATCH];
+    uint64_t m = t->rows - row < HASH_BATCH ? t->rows - row : HASH_BATCH;
+    for (i = 0; i < m; i++) {
+      int rc = hashEntry(t, k, row + i, n, &e[i]);
       if (rc != MMAPSYNC_OK) return rc;
-      null |= v.type == MMAPSYNC_NULL;
-      h = orderHash(&v, k->parts[p].collation, h);
+      __builtin_prefetch(&bucket[e[i].bucket], 1);
     }
-    if (null) continue; /* equals nothing, so nobody looks for it */
-    at = (h >> 32) * n >> 32;
-    for (reach = 0; reach < HASH_REACH && bucket[at].used == HASH_SLOTS; reach++) {
-      at = at + 1 < n ? at + 1 : 0;
+    for (i = 0; i < m && *fits; i++) {
+      if (!e[i].null) *fits = hashPut(bucket, n, &e[i], row + i);
     }
-    if (bucket[at].used == HASH_SLOTS || reach == HASH_REACH) {
-      *fits = 0;
-    } else {
-      bucket[at].tag[bucket[at].used] = (uint8_t)h;
-      bucket[at].row[bucket[at].used++] = (uint32_t)row;
-    }
-    if ((row & 0xffff) == 0xffff && handleProgress(b->h) != MMAPSYNC_OK) {
+    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
       return b->rc = MMAPSYNC_INTERRUPT;
     }
   }

@@ -9,9 +9,9 @@
 **     NULL      nothing more: a tie is a tie
 **     numbers   the distance from the column's least integer, exact, if the column holds only integers
 **               and their range fits; otherwise the double's bits made to order, which ties settle
-**               nothing for
-**     text,     7 bytes (folded as the collation says), then the next 7 of those that tie
-**     blobs
+**               nothing for.  Where all are reals, those bits whole, without a class: exact, too
+**     text,     7 bytes (folded as the collation says) and how many they are, then the next 7 of those
+**     blobs     that tie and have more
 **
 ** A DESC part turns the number round.  What settles nothing, or has gone on too long, is left to a
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
@@ -26,22 +26,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imagevalue.h"
 #include "order.h"
 
 #define SMALL     32  /* below this, insertion beats eight histograms */
+#define AHEAD     8   /* rows whose values are asked for before they are needed */
 #define MAX_DEPTH 140 /* bytes of equal text after which ties go to the comparator */
 #define MAX_LEVEL 200 /* of recursion, each a step to the next piece */
 
 typedef struct SortItem {
   uint64_t prefix;
   uint32_t row;
-  uint8_t left; /* what orderPrefix() says of a tie */
 } SortItem;
 
 /* What is known of a part of the key before its first value is looked at. */
 typedef struct PartPlan {
   const mmapsync_part_def *part;
   int exact;    /* numbers of this part tie only if they are equal */
+  int reals;    /* all of this part are reals, or NULL: 64 bits of value */
   int64_t base; /* then: the least of them */
 } PartPlan;
 
@@ -61,11 +63,13 @@ typedef struct Sorter {
 } Sorter;
 
 static void partPlan(const Sorter *s, int part, PartPlan *plan) {
+  const uint32_t others = ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_REAL);
   const Column *c = &s->t->columns[s->k->parts[part].column];
   uint64_t i, n = chunkCount(s->t->rows, s->t->chunk_shift);
   int64_t min = INT64_MAX, max = INT64_MIN;
   plan->part = &s->k->parts[part];
   plan->exact = 0;
+  plan->reals = !(c->info.types & others);
   plan->base = 0;
   for (i = 0; i < n; i++) {
     const Chunk *k = &c->chunks[i];
@@ -78,16 +82,18 @@ static void partPlan(const Sorter *s, int part, PartPlan *plan) {
   plan->base = min;
 }
 
-/* A number as 62 bits that order as it does. */
-static uint64_t numberBits(const PartPlan *plan, const mmapsync_value *v) {
-  double r;
+/* A real as 64 bits that order as it does; never 0, which would be a NaN. */
+static uint64_t realBits(double r) {
   uint64_t bits;
-  if (plan->exact) return (uint64_t)v->u.i - (uint64_t)plan->base;
-  r = v->type == MMAPSYNC_INTEGER ? (double)v->u.i : v->u.r;
   if (r == 0) r = 0; /* -0.0 and 0.0 are one number */
   memcpy(&bits, &r, sizeof(bits));
-  bits = bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
-  return bits >> 2;
+  return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+/* A number as 62 bits that order as it does. */
+static uint64_t numberBits(const PartPlan *plan, const mmapsync_value *v) {
+  if (plan->exact) return (uint64_t)v->u.i - (uint64_t)plan->base;
+  return realBits(v->type == MMAPSYNC_INTEGER ? (double)v->u.i : v->u.r) >> 2;
 }
 
 #define CLASS_NULL   UINT64_C(0)
@@ -95,25 +101,31 @@ static uint64_t numberBits(const PartPlan *plan, const mmapsync_value *v) {
 #define CLASS_TEXT   UINT64_C(2)
 #define CLASS_BLOB   UINT64_C(3)
 
+/* Bytes of a text or blob, and behind them what they leave, in 4 bits: of values with the same bytes (zeros for
+** those that are missing) the shorter comes first, then those that go on; and last those of which only a
+** comparison can tell, whose NUL stands where the shorter ones end. */
+#define LEFT_MORE    8
+#define LEFT_UNSURE  9
+static uint64_t bytesBits(const mmapsync_value *v, int collation, size_t depth) {
+  uint8_t left;
+  uint64_t x = orderPrefix(v, collation, depth, &left) << 4;
+  return x | (left == 0 ? LEFT_MORE : left == ORDER_UNSURE ? LEFT_UNSURE : left - 1u);
+}
+
 /* Takes the next piece of a row's key into its item. */
 static void pieceTake(Sorter *s, const PartPlan *plan, size_t depth, SortItem *item) {
   mmapsync_value v;
   uint64_t x;
   int rc = mmapsync_get(s->t, item->row, plan->part->column, &v);
-  item->left = 0;
   if (rc != MMAPSYNC_OK) {
     s->rc = rc;
     return;
   }
   switch (v.type) {
   case MMAPSYNC_NULL: x = CLASS_NULL << 62; break;
-  case MMAPSYNC_TEXT:
-    x = CLASS_TEXT << 62 | orderPrefix(&v, plan->part->collation, depth, &item->left);
-    break;
-  case MMAPSYNC_BLOB:
-    x = CLASS_BLOB << 62 | orderPrefix(&v, MMAPSYNC_BINARY, depth, &item->left);
-    break;
-  default: x = CLASS_NUMBER << 62 | numberBits(plan, &v); break;
+  case MMAPSYNC_TEXT: x = CLASS_TEXT << 62 | bytesBits(&v, plan->part->collation, depth); break;
+  case MMAPSYNC_BLOB: x = CLASS_BLOB << 62 | bytesBits(&v, MMAPSYNC_BINARY, depth); break;
+  default: x = plan->reals ? realBits(v.u.r) : CLASS_NUMBER << 62 | numberBits(plan, &v); break;
   }
   item->prefix = plan->part->desc ? ~x : x;
 }
@@ -196,16 +208,14 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
 /* Goes on with n > 1 items that tie in the piece at `depth` of a part. */
 static void sortTie(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth) {
   const PartPlan *plan = &s->plan[part];
-  uint64_t i, class = (plan->part->desc ? ~a[0].prefix : a[0].prefix) >> 62;
-  int equal = class == CLASS_NULL || (class == CLASS_NUMBER && plan->exact);
-  if (class >= CLASS_TEXT) {
-    for (i = 1; i < n && a[i].left == a[0].left; i++) {
-    }
-    equal = i == n && a[0].left > 0 && a[0].left < ORDER_UNSURE;
-    if (i == n && a[0].left == 0) {
+  uint64_t x = plan->part->desc ? ~a[0].prefix : a[0].prefix, class = x >> 62;
+  int equal = plan->reals || class == CLASS_NULL || (class == CLASS_NUMBER && plan->exact);
+  if (!plan->reals && class >= CLASS_TEXT) {
+    if ((x & 15) == LEFT_MORE) {
       sortPart(s, a, n, part, depth + ORDER_PREFIX);
       return;
     }
+    equal = (x & 15) < LEFT_MORE;
   }
   if (!equal) {
     sortPart(s, a, n, part, MAX_DEPTH + 1);
@@ -219,6 +229,7 @@ static void sortTie(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth) 
 /* Sorts rows that are equal in all parts before `part`, and in the first `depth` bytes of it. */
 static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth) {
   uint64_t i, from;
+  int column = s->k->parts[part].column;
   if (s->level >= MAX_LEVEL || depth > MAX_DEPTH) {
     s->part = part;
     qsort_r(a, n, sizeof(*a), itemCompare, s);
@@ -226,6 +237,8 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
     return;
   }
   for (i = 0; i < n && s->rc == MMAPSYNC_OK; i++) {
+    if (i + 2 * AHEAD < n) valuePrefetch(s->t, column, a[i + 2 * AHEAD].row, 0);
+    if (i + AHEAD < n) valuePrefetch(s->t, column, a[i + AHEAD].row, 1);
     pieceTake(s, &s->plan[part], depth, &a[i]);
     if ((i & 0xffff) == 0xffff) s->rc = handleProgress(s->b->h);
   }

@@ -159,18 +159,6 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
 
 /* ---- many at once ---------------------------------------------------------------------------- */
 
-/* Asks for the line where a value stands, or is told of.  `again`: what that line leads to, of a text. */
-static void prefetchValue(const mmapsync_table *t, int column, uint64_t row, int again) {
-  const Chunk *k = &t->columns[column].chunks[row >> t->chunk_shift];
-  uint64_t r = row & t->chunk_mask, from;
-  if (!again) {
-    if (k->width) __builtin_prefetch(k->data + r * (k->encoding == CHUNK_MIXED ? 16 : k->width));
-  } else if (k->encoding == CHUNK_TEXT || k->encoding == CHUNK_BLOB) {
-    from = loadWidth(k->data, k->width, r);
-    if (from < k->heap_bytes) __builtin_prefetch(k->heap + from);
-  }
-}
-
 /* The first row of a bucket that has the tag, or t->rows. */
 static uint64_t tagged(const mmapsync_table *t, const HashBucket *p, uint64_t h) {
   uint32_t s;
@@ -199,7 +187,7 @@ static int hashFindBatch(const mmapsync_table *t, const Key *k, const mmapsync_v
   for (turn = 0; turn < 2; turn++) {
     for (i = 0; i < n; i++) {
       for (p = 0; row[i] < t->rows && p < k->info.nparts; p++) {
-        prefetchValue(t, k->parts[p].column, row[i], turn);
+        valuePrefetch(t, k->parts[p].column, row[i], turn);
       }
     }
   }

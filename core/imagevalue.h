@@ -90,4 +90,17 @@ static inline int chunkValue(const mmapsync_table *t, const Chunk *k, uint64_t r
   }
 }
 
+/* Asks for the line where the value of a row stands, or, of a text, where it is told of; with `again`, for what
+** that line leads to. */
+static inline void valuePrefetch(const mmapsync_table *t, int column, uint64_t row, int again) {
+  const Chunk *k = &t->columns[column].chunks[row >> t->chunk_shift];
+  uint64_t r = row & t->chunk_mask, from;
+  if (!again) {
+    if (k->width) __builtin_prefetch(k->data + r * (k->encoding == CHUNK_MIXED ? 16 : k->width));
+  } else if (k->encoding == CHUNK_TEXT || k->encoding == CHUNK_BLOB) {
+    from = loadWidth(k->data, k->width, r);
+    if (from < k->heap_bytes) __builtin_prefetch(k->heap + from);
+  }
+}
+
 #endif

@@ -569,7 +569,7 @@ void mmapsync_filter_close(mmapsync_filter *f); /* NULL is allowed */
 /* The next rows that match, from row *from on and below `until`: *n of them, at most MMAPSYNC_FILTER_ROWS, in
 ** rows[], ascending; *from becomes where to go on.  There are no more when *n is 0 and *from is `until`.  *n
 ** may be 0 before that: after some hundred thousand rows in vain it returns, so that the caller can look
-** whether it is to stop.  What is behind the last row of the table does not match.  CORRUPT. */
+** whether it is to stop.  The first call gives few rows, soon; those that go on where it ended give more.  What is behind the last row of the table does not match.  CORRUPT. */
 #define MMAPSYNC_FILTER_ROWS 1024
 int mmapsync_filter_next(mmapsync_filter *f, uint64_t *from, uint64_t until, uint32_t *rows,
                          uint32_t *n);

@@ -78,6 +78,7 @@
 #include "ext.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /*
@@ -129,16 +130,20 @@ const char *valueCollationName(int eColl) {
 */
 static int textHasNul(const char *p, uint32_t n) {
   const uint64_t m1 = UINT64_C(0x0101010101010101), m8 = UINT64_C(0x8080808080808080);
-  uint64_t w;
+  uint64_t w, mZero = 0;
+  uint32_t i;
   if (n > 64) return memchr(p, 0, n) != NULL;
-  for (; n >= 8; p += 8, n -= 8) {
-    memcpy(&w, p, 8);
-    if (((w - m1) & ~w & m8) != 0) return 1;
+  if (n >= 8) {
+    for (i = 0; i < n - 8; i += 8) {
+      memcpy(&w, p + i, 8);
+      mZero |= (w - m1) & ~w;
+    }
+    memcpy(&w, p + n - 8, 8);
+    return ((mZero | ((w - m1) & ~w)) & m8) != 0;
   }
-  for (; n > 0; p++, n--) {
-    if (*p == '\0') return 1;
+  for (i = 0; i < n && p[i] != '\0'; i++) {
   }
-  return 0;
+  return i < n;
 }
 
 /*
@@ -149,7 +154,13 @@ static int textHasNul(const char *p, uint32_t n) {
 #define UTF8_ZT 16 /* SQLITE_UTF8_ZT, which older headers do not have */
 
 static void resultText(sqlite3_context *pCtx, const char *p, uint32_t n) {
-  if (p[n] == '\0' && sqlite3_libversion_number() >= 3052000) {
+  static _Atomic int iVersion; /* 0: not asked yet */
+  int iHost = atomic_load_explicit(&iVersion, memory_order_relaxed);
+  if (iHost == 0) {
+    iHost = sqlite3_libversion_number();
+    atomic_store_explicit(&iVersion, iHost, memory_order_relaxed);
+  }
+  if (p[n] == '\0' && iHost >= 3052000) {
     sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, UTF8_ZT);
   } else if (p[n] == '\0' && n < 0x7fffffff && !textHasNul(p, n)) {
     sqlite3_result_text(pCtx, p, -1, SQLITE_STATIC);

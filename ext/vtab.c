@@ -21,13 +21,13 @@
 ** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone is an error for statements that use it, and for
 ** no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.
 ** Keys may come and go: a plan names columns, and xFilter finds a key of the pinned snapshot for them,
-** or scans.  Only a WITHOUT ROWID table is held to what it declared: its primary key told the planner
+** or scans; an order that was promised it makes by sorting, if it must.  Only a WITHOUT ROWID table is held to what it declared: its primary key told the planner
 ** that rows are unique and not NULL, and that cannot be taken back.
 **
 ** CURSORS that are closed are kept for the next xOpen: with the rows and values they have room for they are
 ** large, and a lookup is quick.
 **
-** VALUES.  A cursor has row numbers at hand (vtabscan.c).  Where there are several, xColumn gets the values of its
+** VALUES.  A cursor has row numbers at hand (vtabwalk.c).  Where there are several, xColumn gets the values of its
 ** column for CURSOR_COLUMN of them at once, when it is first asked for one of these.
 **
 ** FILES.  vtab.h says what each is for.
@@ -71,11 +71,14 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
     if (pCur != NULL) {
       p->pFree = pCur->pNext;
     } else {
-      pCur = sqlite3_malloc64(sizeof(*pCur));
+      const size_t nBlock = sizeof(*pCur->aBlock) * (size_t)p->nCol;
+      pCur = sqlite3_malloc64(sizeof(*pCur) + nBlock);
       if (pCur == NULL) {
         rc = SQLITE_NOMEM;
       } else {
-        memset(pCur, 0, sizeof(*pCur));
+        memset(pCur, 0, sizeof(*pCur) + nBlock);
+        pCur->aBlock = (ColumnBlock *)&pCur[1];
+        pCur->iFill = 1; /* no block is of it */
       }
     }
   }
@@ -100,53 +103,45 @@ static int vtabClose(sqlite3_vtab_cursor *pCursor) {
 static int vtabEof(sqlite3_vtab_cursor *pCursor) { return ((const VtabCursor *)pCursor)->bEof; }
 
 /*
-** Gets values of a column for rows that are at hand, among them the current one.  Where one of them is damaged,
-** the block stays empty: it may be none that is asked for.
+** Hands out a value that is not at hand.  Where the cursor has several rows, those of the rows around this one are
+** got with it.  (If one of these is damaged that is not told: it may be none that is asked for.)
 */
-static int columnFill(VtabCursor *pCur, int iCol, ColumnBlock *pBlock) {
+static int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
-  unsigned int n;
-  if (pBlock->aValue == NULL) {
-    pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
-    if (pBlock->aValue == NULL) return SQLITE_NOMEM;
-  }
-  pBlock->from = pCur->iRow & ~(unsigned int)(CURSOR_COLUMN - 1);
-  n = pCur->nRow - pBlock->from < CURSOR_COLUMN ? pCur->nRow - pBlock->from : CURSOR_COLUMN;
-  pBlock->iFill = 0;
-  if (mmapsync_get_many(p->pTab, pCur->aRow + pBlock->from, n, p->aMap[iCol], pBlock->aValue) ==
-      MMAPSYNC_OK) {
-    pBlock->iFill = pCur->iFill;
-  }
-  return SQLITE_OK;
-}
-
-static int vtabColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int iCol) {
-  VtabCursor *pCur = (VtabCursor *)pCursor;
-  VtabTable *p = (VtabTable *)pCursor->pVtab;
   mmapsync_value v;
   int rc;
-  assert(iCol >= 0 && iCol < p->nCol);
   if (p->aMap[iCol] < 0) return vtabGone(p, iCol); /* one that colUsed has no bit of its own for */
   if (pCur->nRow > 1) {
-    ColumnBlock *pBlock;
-    if (pCur->aBlock == NULL) {
-      pCur->aBlock = sqlite3_malloc64(sizeof(*pCur->aBlock) * (size_t)p->nCol);
-      if (pCur->aBlock == NULL) return SQLITE_NOMEM;
-      memset(pCur->aBlock, 0, sizeof(*pCur->aBlock) * (size_t)p->nCol);
+    ColumnBlock *pBlock = &pCur->aBlock[iCol];
+    unsigned int from = pCur->iRow - pCur->iRow % CURSOR_COLUMN;
+    unsigned int n = pCur->nRow - from < CURSOR_COLUMN ? pCur->nRow - from : CURSOR_COLUMN;
+    if (pBlock->aValue == NULL) {
+      pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
+      if (pBlock->aValue == NULL) return SQLITE_NOMEM;
     }
-    pBlock = &pCur->aBlock[iCol];
-    if (pBlock->iFill != pCur->iFill || pCur->iRow - pBlock->from >= CURSOR_COLUMN) {
-      rc = columnFill(pCur, iCol, pBlock);
-      if (rc != SQLITE_OK) return rc;
-    }
-    if (pBlock->iFill == pCur->iFill) {
-      valueResult(pCtx, &pBlock->aValue[pCur->iRow - pBlock->from]);
+    pBlock->iFill = 0;
+    if (mmapsync_get_many(p->pTab, pCur->aRow + from, n, p->aMap[iCol], pBlock->aValue) ==
+        MMAPSYNC_OK) {
+      pBlock->iFill = pCur->iFill;
+      valueResult(pCtx, &pBlock->aValue[pCur->iRow - from]);
       return SQLITE_OK;
     }
   }
   rc = mmapsync_get(p->pTab, pCur->row, p->aMap[iCol], &v);
   if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
   valueResult(pCtx, &v);
+  return SQLITE_OK;
+}
+
+/*
+** A scan of all columns is mostly this.
+*/
+static int vtabColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int iCol) {
+  VtabCursor *pCur = (VtabCursor *)pCursor;
+  const ColumnBlock *pBlock = &pCur->aBlock[iCol];
+  assert(iCol >= 0 && iCol < ((VtabTable *)pCursor->pVtab)->nCol);
+  if (pBlock->iFill != pCur->iFill) return columnGet(pCur, pCtx, iCol);
+  valueResult(pCtx, &pBlock->aValue[pCur->iRow % CURSOR_COLUMN]);
   return SQLITE_OK;
 }
 

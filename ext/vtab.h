@@ -5,7 +5,8 @@
 **     vtabdecl.c   declares a table to SQLite and matches it with each snapshot
 **     vtabplan.c   xBestIndex, and the text of a plan
 **     vtabroute.c  which key of a snapshot serves a plan, in which order rows come, what that costs
-**     vtabscan.c   xFilter and xNext: the values of a plan, and the rows they lead to
+**     vtabscan.c   xFilter: the values of a plan, and where the rows are that they lead to
+**     vtabwalk.c   xNext: getting these rows
 **     vtabcheck.c  what is compared row by row, and what sorts rows where no key does
 */
 #ifndef MMAPSYNC_VTAB_H
@@ -141,11 +142,10 @@ typedef struct RowCheck {
   mmapsync_value v;
 } RowCheck;
 
-/* Values of one column. */
+/* Values of one column, for the rows of the cursor that are around the current one. */
 typedef struct ColumnBlock {
   sqlite3_uint64 iFill;   /* VtabCursor.iFill they belong to */
-  unsigned int from;      /* of the cursor's rows, from this one on ... */
-  mmapsync_value *aValue; /* ... CURSOR_COLUMN of them at most */
+  mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
 } ColumnBlock;
 
 struct VtabCursor {
@@ -157,7 +157,7 @@ struct VtabCursor {
   /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
-  sqlite3_uint64 iFill; /* rises each time they are got */
+  sqlite3_uint64 iFill; /* rises when they are got, and after each CURSOR_COLUMN of them */
   /* Where more come from: the current range, and those after it. */
   int eWalk; /* WALK_... */
   int iKey;  /* of WALK_KEY */
@@ -178,7 +178,7 @@ struct VtabCursor {
   unsigned int *aList; /* sqlite3_malloc */
   unsigned int nList, nListAlloc;
   unsigned int aRow[CURSOR_ROWS];
-  ColumnBlock *aBlock; /* one for each declared column; sqlite3_malloc */
+  ColumnBlock *aBlock; /* one for each declared column */
 };
 
 #define WALK_NONE 0 /* what is at hand is all */
@@ -234,14 +234,33 @@ char columnAffinity(const VtabTable *p, int iCol);
 
 /* ---- vtabscan.c ------------------------------------------------------------------------------- */
 
-/* The methods. */
+/* The method. */
 int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int argc,
                sqlite3_value **argv);
+
+/* ---- vtabwalk.c ------------------------------------------------------------------------------- */
+
+/* The method. */
 int vtabNext(sqlite3_vtab_cursor *pCursor);
 
 /* Ends what the last xFilter began; what is allocated stays for the next.  And that, too. */
 void cursorReset(VtabCursor *pCur);
 void cursorFree(VtabCursor *pCur);
+
+/* Adds a range to those that are walked, unless it is empty; puts them in order and makes one of those that
+** overlap, so that no row comes twice. */
+int rangeAdd(VtabCursor *pCur, sqlite3_uint64 lo, sqlite3_uint64 hi);
+void rangeMerge(VtabCursor *pCur);
+
+/* Adds a row to the list; puts it in order of row numbers, each once. */
+int listAdd(VtabCursor *pCur, sqlite3_uint64 row);
+void listUnique(VtabCursor *pCur);
+
+/* Goes on to the next range.  0 if there is none. */
+int walkRange(VtabCursor *pCur);
+
+/* Gets rows, and stands on the first of them; or at the end. */
+int cursorFill(VtabCursor *pCur);
 
 /* ---- vtabcheck.c ------------------------------------------------------------------------------ */
 

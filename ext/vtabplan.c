@@ -38,7 +38,7 @@
 ** DISTINCT, GROUP BY.  sqlite3_vtab_distinct() tells that groups suffice, or that of rows alike one does.  Before
 ** 3.52, GROUP BY with an ORDER BY of the same columns is not told from GROUP BY alone, and before 3.40 DISTINCT
 ** likewise: there the order is kept.  That a statement uses the rowid, by which rows always differ, SQLite
-** tells since 3.47; xRowid knows it on all (vtabscan.c).
+** tells since 3.47; xRowid knows it on all (vtabwalk.c).
 **
 ** SQLITE_INDEX_SCAN_UNIQUE says that one row at most comes back.  The planner then leaves out a LEFT JOIN
 ** whose columns nobody asks for, or an ORDER BY: xFilter and xOpen of such a table are never called, so

@@ -21,7 +21,7 @@
 ** the walk is from the end.  Behind a unique key without NULL nothing ties any more.
 **
 ** DISTINCT.  If all columns the statement uses are among the first parts of a key, rows that are alike in these
-** are alike to the statement, and the walk goes from one group to the next (vtabscan.c).  Alike is more than
+** are alike to the statement, and the walk goes from one group to the next (vtabwalk.c).  Alike is more than
 ** equal: 'a' and 'A', 5 and 5.0 may be equal in a key, and a statement can tell them apart.
 **
 ** ESTIMATES.  The image knows how many different values the first parts of a key have, how many NULLs a column

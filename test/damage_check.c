@@ -153,6 +153,71 @@ static void readKey(const mmapsync_table *t, int k, uint64_t row) {
   }
 }
 
+/* Looks for ranges in a key, and for many values at once. */
+static void readRanges(const mmapsync_table *t, int k, uint64_t row) {
+  const mmapsync_key_info *key = mmapsync_key_about(t, k);
+  mmapsync_value v[8];
+  uint64_t lo, hi, rows[4];
+  int p, n;
+
+  if (key->nparts > 2) return;
+  for (p = 0; p < 8; p++) v[p] = integer(p * 13);
+  for (p = 0; p < key->nparts; p++) {
+    if (mmapsync_get(t, row, key->parts[p].column, &v[p]) != MMAPSYNC_OK) return;
+  }
+  for (n = 0; n < key->nparts; n++) {
+    int rc = mmapsync_find_range(t, k, v, n, &v[n], 0, &v[7], 1, &lo, &hi);
+    onlyCorrupt(rc);
+    if (rc == MMAPSYNC_OK) CHECK(lo <= hi && hi <= mmapsync_table_about(t)->rows);
+    rc = mmapsync_find_range(t, k, v, n, NULL, 0, &v[n], 0, &lo, &hi);
+    onlyCorrupt(rc);
+    if (rc == MMAPSYNC_OK) CHECK(lo <= hi && hi <= mmapsync_table_about(t)->rows);
+  }
+  if (key->flags & MMAPSYNC_KEY_UNIQUE) onlyCorrupt(mmapsync_find_many(t, k, v, 4, rows));
+}
+
+/* Filters of a column, by its own first value and by others, over some of the first rows and the last. */
+static void readFilters(const mmapsync_table *t, int c) {
+  enum { VALUES = 12 };
+  uint64_t n = mmapsync_table_about(t)->rows, from = n > 4 * ROWS ? n - 2 * ROWS : 0, at, count;
+  mmapsync_value v[VALUES], out[MMAPSYNC_FILTER_ROWS];
+  uint32_t rows[MMAPSYNC_FILTER_ROWS], got, i;
+  int op, rc;
+
+  if (n == 0 || mmapsync_get(t, 0, c, &v[0]) != MMAPSYNC_OK) v[0] = text("name 7");
+  for (i = 1; i < VALUES; i++) v[i] = i % 2 ? integer(i * 5) : real(i * 2.5);
+  v[VALUES - 1] = text("name 14");
+  for (op = MMAPSYNC_EQ; op <= MMAPSYNC_IN; op++) {
+    mmapsync_term terms[2] = {{.column = c, .op = op, .nvalues = 1, .values = v},
+                              {.column = 0, .op = MMAPSYNC_GE, .nvalues = 1, .values = v + 2}};
+    mmapsync_filter *f;
+    if (op == MMAPSYNC_IN) terms[0].nvalues = VALUES;
+    if (op == MMAPSYNC_LT) terms[0].values = &v[VALUES - 1];
+    if (mmapsync_filter_open(t, terms, op % 2 ? 2 : 1, &f) != MMAPSYNC_OK) {
+      checkFail(__LINE__, "%s: no filter", checkAbout);
+    }
+    onlyCorrupt(mmapsync_filter_count(f, 0, 4 * ROWS, &count));
+    for (at = from; at < n;) {
+      rc = mmapsync_filter_next(f, &at, n, rows, &got);
+      onlyCorrupt(rc);
+      if (rc != MMAPSYNC_OK) break;
+      for (i = 0; i < got; i++) CHECK(rows[i] < n);
+      onlyCorrupt(mmapsync_get_many(t, rows, got, c, out));
+    }
+    for (at = n; at > from;) {
+      rc = mmapsync_filter_prev(f, from, &at, rows, &got);
+      onlyCorrupt(rc);
+      if (rc != MMAPSYNC_OK) break;
+      for (i = 0; i < got; i++) CHECK(rows[i] < n);
+    }
+    for (i = 0; i < 4 && i < n; i++) {
+      rc = mmapsync_filter_row(f, i * 3);
+      CHECK(rc == 0 || rc == 1 || rc == -MMAPSYNC_CORRUPT);
+    }
+    mmapsync_filter_close(f);
+  }
+}
+
 static void readTable(const mmapsync_table *t) {
   const mmapsync_table_info *about = mmapsync_table_about(t);
   uint64_t row, i;
@@ -165,6 +230,8 @@ static void readTable(const mmapsync_table *t) {
     readBytes(column->type, strlen(column->type));
     readBytes(column->collation, strlen(column->collation));
     readBytes(column->encoding, strlen(column->encoding));
+    CHECK(column->min.type <= MMAPSYNC_REAL && column->max.type <= MMAPSYNC_REAL);
+    readFilters(t, c);
   }
   (void)mmapsync_column_find(t, "no such column");
   for (row = 0; row < about->rows && row < 2 * ROWS; row++) readRow(t, row);
@@ -177,6 +244,8 @@ static void readTable(const mmapsync_table *t) {
       onlyCorrupt(mmapsync_key_row(t, k, i, &row));
       if (i % 8 == 0) readKey(t, k, i);
     }
+    for (c = 0; c < key->nparts; c++) CHECK(key->distinct[c] <= about->rows);
+    if (about->rows > 0) readRanges(t, k, about->rows / 2);
     if (about->rows > i) readKey(t, k, about->rows - 1);
   }
 }
