@@ -78,7 +78,7 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
       } else {
         memset(pCur, 0, sizeof(*pCur) + nBlock);
         pCur->aBlock = (ColumnBlock *)&pCur[1];
-        pCur->iFill = 1; /* no block is of it */
+        pCur->iFill = 1; /* no block is of it, nor of what follows */
       }
     }
   }
@@ -106,7 +106,7 @@ static int vtabEof(sqlite3_vtab_cursor *pCursor) { return ((const VtabCursor *)p
 ** Hands out a value that is not at hand.  Where the cursor has several rows, those of the rows around this one are
 ** got with it.  (If one of these is damaged that is not told: it may be none that is asked for.)
 */
-static int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
+static __attribute__((noinline)) int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   mmapsync_value v;
   int rc;
@@ -134,7 +134,7 @@ static int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
 }
 
 /*
-** A scan of all columns is mostly this.
+** A scan of all columns is mostly this, so it is kept small: what is rare stays outside.
 */
 static int vtabColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int iCol) {
   VtabCursor *pCur = (VtabCursor *)pCursor;

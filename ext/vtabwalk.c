@@ -39,6 +39,7 @@ void cursorReset(VtabCursor *pCur) {
   pCur->bReverse = 0;
   pCur->bRowid = 0;
   pCur->iRow = pCur->nRow = 0;
+  pCur->iFill++;
   pCur->lo = pCur->hi = 0;
   pCur->nAsk = ASK_FIRST;
   pCur->bEof = 1;
@@ -78,7 +79,8 @@ static int rangeCompare(const void *pA, const void *pB) {
 }
 
 /*
-** Puts ranges in order and makes one of those that overlap, so that no row comes twice.
+** Puts ranges in order and makes one of those that overlap, so that no row comes twice.  (The values of a list are
+** all different, but an image that lies may lead them to the same rows.)
 */
 void rangeMerge(VtabCursor *pCur) {
   int i, n = 0;
