@@ -14,7 +14,7 @@
 
 # ---- both sides -----------------------------------------------------------------------------------
 
-set plainMode {encoding {UTF-8 UTF-8} source {} reader {} like 0 split 0}
+set plainMode {encoding {UTF-8 UTF-8} source {{PRAGMA automatic_index=OFF}} reader {{PRAGMA automatic_index=OFF}} like 0 split 0}
 
 # What is unusual about a group.
 proc makeMode {} {
@@ -223,6 +223,9 @@ proc madeBy {lines tables} {
   }
 }
 
+# Queries that the reader has run before, if it takes them to show the difference.
+set before {}
+
 # Whether the sides differ on a query when the source is made by these statements.
 proc stillDiffers {lines natives tables mode query} {
   set made [madeBy $lines $tables]
@@ -231,6 +234,7 @@ proc stillDiffers {lines natives tables mode query} {
   array unset ::rank small1.*
   catch {
     openSides small1 small2 $channel $mode $lines $natives [lmap t $made { dict get $t spec }]
+    foreach earlier $::before { ask small2 $earlier }
     set a [ask small1 $query]
     set b [ask small2 $query]
     set differs [expr {![same small1 $query $a $b] && [excuse small1 small2 $made $mode $query $b] eq ""}]
@@ -266,16 +270,34 @@ proc shorterQuery {lines natives tables mode query until} {
   dict replace $query sql "$head[join $where { }]$tail"
 }
 
-# The script that shows a difference, made small.
-proc differenceScript {tables natives mode query} {
-  set until [expr {[clock milliseconds] + 10000}]
+# The parameters of a query as the shell takes them.
+proc shellParameters {query} {
+  if {![dict size [dict get $query params]]} { return "" }
+  set out ".parameter clear\n.parameter init\n"
+  foreach {name literal} [dict get $query params] { append out "INSERT INTO sqlite_parameters VALUES('$name',$literal);\n" }
+  return $out
+}
+
+# The script that shows a difference, made small; history: what the reader ran before.
+proc differenceScript {tables natives mode query history} {
+  set until [expr {[clock milliseconds] + 15000}]
   set lines [concat {*}[lmap t $tables { dict get $t sql }]]
+  set ::before {}
+  if {![stillDiffers $lines $natives $tables $mode $query]} {
+    set ::before $history
+    if {![stillDiffers $lines $natives $tables $mode $query]} {
+      return "-- it does not show on fresh connections; try MMAPSYNC_SEED=n MMAPSYNC_GROUP=n\n$query\nmode $mode\n[join [lsearch -all -inline -glob $lines CREATE*] ";\n"]"
+    }
+    set ::before [shrink $history [list apply {{lines natives tables mode query history} {
+      set ::before $history
+      stillDiffers $lines $natives $tables $mode $query
+    }} $lines $natives $tables $mode $query] $until]
+  }
   if {[stillDiffers $lines {} $tables $mode $query]} { set natives {} }
-  if {![stillDiffers $lines $natives $tables $mode $query]} { set until 0 }
   foreach {part value} [list split 0 like 0 encoding {UTF-8 UTF-8} source {{PRAGMA automatic_index=OFF}} \
       reader {{PRAGMA automatic_index=OFF}}] {
     set try [dict replace $mode $part $value]
-    if {$until && [stillDiffers $lines $natives $tables $try $query]} { set mode $try }
+    if {[stillDiffers $lines $natives $tables $try $query]} { set mode $try }
   }
   set lines [shrink $lines [list apply {{natives tables mode query lines} {
     stillDiffers $lines $natives $tables $mode $query
@@ -299,7 +321,6 @@ proc differenceScript {tables natives mode query} {
     append attach "SELECT mmapsync_attach('$c');\n"
   }
   set out ""
-  if {$until == 0} { append out "-- (it does not show on fresh connections: not made small)\n" }
   if {[info exists ::smallAnswers]} {
     append out "-- source:  [string range [lindex $::smallAnswers 0] 0 300]\n-- channel: [string range [lindex $::smallAnswers 1] 0 300]\n"
   }
@@ -310,10 +331,6 @@ proc differenceScript {tables natives mode query} {
   append out ".load ./build/mmapsync\nPRAGMA encoding='[lindex [dict get $mode encoding] 0]';\n"
   foreach line [concat $natives $lines] { append out "$line;\n" }
   append out $publish
-  if {[dict size [dict get $query params]]} { append out ".parameter init\n" }
-  foreach {name literal} [dict get $query params] {
-    append out "INSERT INTO sqlite_parameters VALUES('$name',$literal);\n"
-  }
   foreach {side before} [list source {} reader [join [concat $drop [list $attach]] \n]] {
     append out $before
     foreach pragma {automatic_index reverse_unordered_selects} default {ON OFF} {
@@ -323,7 +340,8 @@ proc differenceScript {tables natives mode query} {
       append out [regsub {^SELECT optimizations_off\((-?\d+)\)$} $line {.testctrl optimizations \1}]
       append out [expr {[string match SELECT* $line] ? "\n" : ";\n"}]
     }
-    append out "$sql;\n"
+    if {$side eq "reader"} { foreach earlier $::before { append out [shellParameters $earlier] "[dict get $earlier sql];\n" } }
+    append out [shellParameters $query] "$sql;\n"
   }
   return $out
 }
