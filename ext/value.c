@@ -162,7 +162,7 @@ static void resultText(sqlite3_context *pCtx, const char *p, uint32_t n) {
   }
   if (p[n] == '\0' && iHost >= 3052000) {
     sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, UTF8_ZT);
-  } else if (p[n] == '\0' && n < 0x7fffffff && !textHasNul(p, n)) {
+  } else if (n < 0x7fffffff && p[n] == '\0' && !textHasNul(p, n)) {
     sqlite3_result_text(pCtx, p, -1, SQLITE_STATIC);
   } else {
     sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, SQLITE_UTF8);
