@@ -126,24 +126,28 @@ const char *valueCollationName(int eColl) {
 }
 
 /*
-** Whether one of the n bytes is zero.  Most texts are short, and a call would take longer.
+** Whether one of the n bytes is zero.  Most texts are short, and a call would take longer.  Eight bytes from p
+** can be read: what is in an image has the trailer behind it.
 */
 static int textHasNul(const char *p, uint32_t n) {
   const uint64_t m1 = UINT64_C(0x0101010101010101), m8 = UINT64_C(0x8080808080808080);
   uint64_t w, mZero = 0;
   uint32_t i;
   if (n > 64) return memchr(p, 0, n) != NULL;
-  if (n >= 8) {
-    for (i = 0; i < n - 8; i += 8) {
-      memcpy(&w, p + i, 8);
-      mZero |= (w - m1) & ~w;
-    }
-    memcpy(&w, p + n - 8, 8);
-    return ((mZero | ((w - m1) & ~w)) & m8) != 0;
+  if (n < 8) {
+    memcpy(&w, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    /* The lowest byte marked is zero; those above it may be marked wrongly. */
+    return ((w - m1) & ~w & m8 & ((UINT64_C(1) << 8 * n) - 1)) != 0;
   }
-  for (i = 0; i < n && p[i] != '\0'; i++) {
+  for (i = 0; i < n - 8; i += 8) {
+    memcpy(&w, p + i, 8);
+    mZero |= (w - m1) & ~w;
   }
-  return i < n;
+  memcpy(&w, p + n - 8, 8);
+  return ((mZero | ((w - m1) & ~w)) & m8) != 0;
 }
 
 /*
