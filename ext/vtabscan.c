@@ -22,7 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW_ROWS 32 /* looked at at once */
+#define FEW_ROWS    32 /* looked at at once */
+#define POINT_LEAST 3  /* values of a row that are got at once */
+#define POINT_MOST  12
 
 /* The value of a term. */
 typedef struct TermValue {
@@ -583,6 +585,29 @@ static int scanStart(Scan *s) {
 }
 
 /*
+** Gets all values that the statement may want of the row, where these are some: then the waits for the memory they
+** are in overlap.  What cannot be got is left to xColumn, which says why.
+*/
+static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  int i;
+  if (__builtin_popcountll(mUsed) < POINT_LEAST || __builtin_popcountll(mUsed) > POINT_MOST) return;
+  for (; mUsed != 0; mUsed &= mUsed - 1) {
+    ColumnBlock *pBlock;
+    i = __builtin_ctzll(mUsed);
+    if (i >= p->nCol || i == 63 || p->aMap[i] < 0) continue;
+    pBlock = &pCur->aBlock[i];
+    if (pBlock->aValue == NULL) {
+      pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
+      if (pBlock->aValue == NULL) return;
+    }
+    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->aValue[0]) == MMAPSYNC_OK) {
+      pBlock->iFill = pCur->iFill;
+    }
+  }
+}
+
+/*
 ** Stands on the row that a unique key has for the values of all terms.  0 if it takes more than that.
 */
 static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, int *pRc) {
@@ -603,6 +628,7 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   if (rc == MMAPSYNC_OK) {
     pCur->row = row;
     pCur->bEof = 0;
+    pointValues(pCur, pPlan->mUsed);
   } else if (rc != MMAPSYNC_NOTFOUND) {
     *pRc = vtabFail(p, rc);
   }
