@@ -59,7 +59,8 @@ proc textKind {kind} {
   set ::texts $kind
   set ::edgeTexts [concat $::asciiTexts [expr {$kind ne "ascii" ? $::wideTexts : ""}] \
     [expr {$kind eq "all" ? $::brokenTexts : ""}]]
-  set ::edgeBlobs [expr {$kind eq "ascii" ? "NULL" : $::someBlobs}]
+  # What a view makes text of must be text.
+  set ::edgeBlobs [expr {$kind eq "ascii" ? "NULL" : $kind eq "all" ? $::someBlobs : {x'' x'0000' x'3500' x'6100' x'41006200'}}]
   set ::edges [concat NULL $::edgeInts $::edgeReals $::edgeTexts $::edgeBlobs]
   set ::letters [expr {$kind eq "ascii" ? {@ [ ` ~ z Z - 5} : {@ [ ` ~ z Z - é ￿}}]
   set ::casts [expr {$kind eq "ascii" ? {TEXT INTEGER REAL NUMERIC} : {TEXT INTEGER REAL NUMERIC BLOB}}]
@@ -93,7 +94,7 @@ proc fillValue {fill i} {
     digits  { return [sqlText [pick {{} {} 0 - { }}][rnd 20][pick {{} {} .0 .5 e0 { } x}]] }
     text    { return [pick $::edgeTexts] }
     long    { return [sqlText [string repeat [pick {x ab Ab {0123456789 }}] [rnd [pick {3 300 3000}]]]] }
-    bytes   { return [expr {$::texts eq "ascii" ? "NULL" : "x'[string repeat [format %02x [rnd 256]] [rnd 6]]'"}] }
+    bytes   { return [expr {$::texts ne "all" ? [pick $::edgeBlobs] : "x'[string repeat [format %02x [rnd 256]] [rnd 6]]'"}] }
     blob    { return [pick $::edgeBlobs] }
     null    { return NULL }
     const   { return 42 }

@@ -7,6 +7,9 @@
 # connected with what they declared, and its statements stay prepared.  Their answers must still be those of
 # the source, whose declarations are the reader's.
 
+# Where the numbers of new rows go on.
+set nextZ 100000
+
 # Statements that change a table's rows; some may fail.
 proc changeRows {table} {
   set t [dict get $table name]
@@ -20,7 +23,7 @@ proc changeRows {table} {
       "UPDATE OR IGNORE $t SET $c=z" "UPDATE OR IGNORE $t SET $c=z/4.0" "UPDATE OR IGNORE $t SET $c='k'||z"]]
   }
   if {[chance 5]} { lappend sql "DELETE FROM $t" }
-  set at [expr {1000 + [rnd 100000]}]
+  set at [incr ::nextZ 1000]
   for {set k [rnd [pick {2 20 40}]]} {$k > 0} {incr k -1} {
     set values {}
     foreach c $columns {

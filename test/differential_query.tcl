@@ -176,7 +176,8 @@ proc condition {table prefix {deep 1}} {
          return "[pick [list +$k "$k||''" $k+0 "CAST($k AS TEXT)" "CAST($k AS INTEGER)" "($k)" -$k]] [pick {= = = < >=}] [value $t $s]" }
     37 { return "$c [pick {= = < <= > >= <> IS}] $d" }
     38 { return "($c, $d) [pick {= = < <= > >= IS {IS NOT}}] ([value $t $s], [value $t $d0])" }
-    39 { return "($c, $d) IN (VALUES ([value $t $s], [value $t $d0]), ([value $t $s], [value $t $d0]))" }
+    39 { # Plain values: a CAST gives the whole column of VALUES an affinity, and so text of ours may meet numbers.
+         return "($c, $d) IN (VALUES ([literal $t $s], [literal $t $d0]), ([literal $t $s], [parameter [literal $t $d0]]))" }
     40 { return "CASE $c WHEN [value $t $s] THEN 1 WHEN [value $t $s] THEN 0 ELSE $d END" }
     41 { return "$c = $d AND $d [pick {= < >=}] [value $t $s]" }
     42 - 43 - 44 { # what several columns must all keep: filters that go with a scan

@@ -167,8 +167,15 @@ proc makeTwins {source reader tables} {
         lappend typed "$c $type COLLATE $collation"
       }
     }
-    $source eval "CREATE TABLE typed_$name\([join $typed ,]);
-      CREATE TABLE raw_$name AS SELECT [join [lmap c [dict get $t columns] { set _ "+$c AS $c" }] ,] FROM $name;
+    # If no value would be changed by its column's affinity (a view of several SELECTs may have such) it is a table.
+    set plain [join [lmap c [dict get $t columns] { set _ "+$c AS $c" }] ,]
+    $source eval "CREATE TABLE raw_$name AS SELECT $plain FROM $name;
+      CREATE TABLE m$name\([join $typed ,]);
+      INSERT INTO m$name\($columns) SELECT $columns FROM raw_$name"
+    set all [join [lmap c [dict get $t columns] { set _ "typeof($c),quote($c)" }] ,]
+    if {[$source eval "SELECT $all FROM raw_$name ORDER BY z"] eq [$source eval "SELECT $all FROM m$name ORDER BY z"]} continue
+    $source eval "ALTER TABLE m$name RENAME TO typed_$name;
+      DELETE FROM typed_$name;
       CREATE VIEW m$name AS SELECT $columns FROM typed_$name UNION ALL SELECT $columns FROM raw_$name ORDER BY z LIMIT 1000000"
   }
 }
