@@ -36,7 +36,7 @@ CASES = *
 EXTENSION =
 # How long `make bench-fire` watches each of its four loads.
 FIRE_SECONDS = 10
-# How long `make torture` and `make tsan` run, and from which random number; none: another each time.
+# How long `make torture`, `make tsan` and `make soak` run, and from which random number; none: another each time.
 SECONDS = 60
 SEED =
 # In a folder in memory, if there is one.
@@ -55,13 +55,14 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
 # The extension once more, for programs that link SQLite and it statically.
 STATIC_OBJ := $(patsubst ext/%.c,$(BUILD)/obj/static/%.o,$(wildcard ext/*.c))
-TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/*.c))
+TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c,$(wildcard test/*.c))) \
+  $(BUILD)/test/differential_ctl.so
 # The benchmark's programs are the files of that ending; the others belong to all of them.
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
+.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
   clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
@@ -74,6 +75,9 @@ demo: all ## publish real data from one process, query it from others, show what
 
 test: all $(TEST_BIN) $(BENCH_BIN) ## run all tests; T='pattern ...' runs some of them
 	@MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(T)
+
+soak: all $(BUILD)/test/differential_ctl.so ## random queries on tables and their snapshots; SECONDS=n (0: no end) SEED=n
+	@MMAPSYNC_BUILD=$(BUILD) MMAPSYNC_SECONDS=$(SECONDS) MMAPSYNC_SEED=$(SEED) tclsh -encoding utf-8 test/differential.test
 
 bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS='n ...' ROUNDS=n CASES='pattern'
 	@tclsh test/bench/bench.tcl $(BUILD) '$(EXTENSION)' '$(ROWS)' '$(ROUNDS)' '$(CASES)'
@@ -185,6 +189,11 @@ $(BUILD)/test/static_host: test/static_host.c $(STATIC_OBJ) $(BUILD)/libmmapsync
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $^ -lsqlite3 $(LIBS)
+
+$(BUILD)/test/%_ctl.so: test/%_ctl.c
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) -fPIC -fvisibility=hidden $(CFLAGS) $(EXTRA) -shared -o $@ $<
 
 # Tests see the core's inner names too: its objects, not the library.
 $(BUILD)/test/%: test/%.c $(CORE_OBJ)

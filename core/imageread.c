@@ -55,6 +55,29 @@ static void realsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32
   }
 }
 
+/* Texts between offsets of 2 or 4 bytes. */
+static int textsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                    mmapsync_value *out) {
+  uint32_t i;
+  uint64_t bad = 0;
+#define TEXTS(word)                                                                                \
+  for (i = 0; i < n; i++) {                                                                        \
+    const word *at = (const word *)(const void *)k->data + (rows[i] & mask);                       \
+    uint64_t from = at[0], to = at[1];                                                             \
+    bad |= (uint64_t)(from >= to) | (uint64_t)(to > k->heap_bytes);                                \
+    out[i].type = MMAPSYNC_TEXT;                                                                   \
+    out[i].n = (uint32_t)(to - from - 1);                                                          \
+    out[i].u.p = k->heap + from;                                                                   \
+  }
+  if (k->width == 2) {
+    TEXTS(uint16_t)
+  } else {
+    TEXTS(uint32_t)
+  }
+#undef TEXTS
+  return bad ? MMAPSYNC_CORRUPT : MMAPSYNC_OK;
+}
+
 int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
                       mmapsync_value *out) {
   uint32_t i, m;
@@ -68,6 +91,14 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
       intsGet(k, t->chunk_mask, rows, m, out);
     } else if (k->encoding == CHUNK_REAL && k->width && !k->null_bits) {
       realsGet(k, t->chunk_mask, rows, m, out);
+    } else if (k->encoding == CHUNK_TEXT && !k->null_bits) {
+      int rc = textsGet(k, t->chunk_mask, rows, m, out);
+      if (rc != MMAPSYNC_OK) return rc;
+    } else if (k->encoding == CHUNK_DICT && !k->null_bits) {
+      for (i = 0; i < m; i++) {
+        int rc = dictValue(k, loadWidth(k->data, k->width, rows[i] & t->chunk_mask), &out[i]);
+        if (rc != MMAPSYNC_OK) return rc;
+      }
     } else {
       for (i = 0; i < m; i++) {
         int rc = chunkValue(t, k, rows[i] & t->chunk_mask, &out[i]);

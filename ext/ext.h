@@ -113,15 +113,20 @@ const char *valueCollationName(int eColl);
 ** as long as the channel's pin. */
 void valueResult(sqlite3_context *pCtx, const mmapsync_value *p);
 
-/* Prepares the right side of `column = value` for a lookup in a column of affinity aff, in which the
-** types of mask types occur.  *ppHold, if set, must be freed with sqlite3_value_free() after the
-** lookup.  Returns one of: */
-#define VALUE_LOOKUP 0 /* look *pOut up: it gives all rows SQLite would call equal */
-#define VALUE_NONE   1 /* nothing can be equal */
-#define VALUE_SCAN   2 /* it depends on the other side's affinity, which only SQLite knows: scan */
-#define VALUE_NOMEM  3
-int valueForLookup(sqlite3_value *pVal, char aff, unsigned types, mmapsync_value *pOut,
-                   sqlite3_value **ppHold);
+/* Prepares the right side of a term `column op value`, op being MMAPSYNC_EQ ..., for a key or a filter over a
+** column of affinity aff, in which the types of mask `types` occur.  bConst: the value is a constant of the
+** statement (sqlite3_vtab_rhs_value).  Text and blobs in *pOut stay the value's.  Returns one of: */
+#define VALUE_EXACT 0 /* *pOut gives just the rows that SQLite would, whatever the other side is */
+#define VALUE_MORE  1 /* *pOut gives all of them and perhaps more: SQLite must check them again */
+#define VALUE_NONE  2 /* no row matches */
+#define VALUE_SCAN                                                                                 \
+  3 /* it depends on the other side's affinity, which only SQLite knows: do without */
+#define VALUE_NOMEM 4
+int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bConst,
+                 mmapsync_value *pOut);
+
+/* Whether a value that is text looks like a number to SQLite, and which: 1, 0, or -1: out of memory. */
+int valueDigits(sqlite3_value *pVal, mmapsync_value *pOut);
 
 /* ---- vtab.c: CREATE VIRTUAL TABLE ... USING mmapsync(path [, table]) ---------------------------- */
 

@@ -1,45 +1,76 @@
 /*
 ** value.c - image values and SQLite values, one into the other.
 **
-** Out of the image everything is handed over as it is.  The other direction, the right side of
-** `column = value` in a lookup, needs care, for SQLite may convert either side before it compares:
+** Out of the image everything is handed over as it is.  The other direction, the right side v of a term
+** `column op v` that a key or a filter is to answer, needs care, for SQLite may convert either side before it
+** compares:
 **
 **   1. Each side has an affinity or none.  A column of ours always has one (BLOB if nothing was
-**      declared).  If either side's is numeric, text on both sides that looks like a number is
-**      converted.  Otherwise, if one side has none and the column's is TEXT, numbers are converted to
-**      text when they meet text.  Otherwise nothing is converted.
+**      declared).  If either side's is numeric, text on both sides that looks like a number becomes
+**      one (numeric comparison, N).  Otherwise, if the column's is TEXT and the other side has none, numbers
+**      become text when they meet text (T).  Otherwise nothing is converted (B).
 **   2. A virtual table never learns the affinity of the other side, and the value it is given is not
-**      converted yet.
-**   3. SQLite checks every row it is given again, by the right rules.
+**      converted yet.  All it may learn is that the other side is a constant (sqlite3_vtab_rhs_value):
+**      a literal, which has no affinity, or a CAST of one, which has.  A cast to a numeric type gives a
+**      number.  So a constant that is text or a blob never brings N with it; one that is a number may.
+**   3. SQLite checks every row it is given again, by the right rules, unless it was told not to (omit).
 **
-** So a lookup may find rows too many, but must never miss one.  What that means for each value v and
-** column c, where "holds" is what the column's `types` mask says of the snapshot that is read:
+** What is answered may therefore be more than was asked, but never less.  Below stands what that means.
+** "Digits" is text that looks like a number; other text is "words".  What a column holds is what its `types`
+** mask says of the snapshot that is read.  The comparisons of a column of affinity
 **
-**   c numeric (INTEGER, REAL, NUMERIC): the comparison is numeric whatever the other side is.
-**      v text that looks like a number   is that number, see the next line
-**      v number                          equals numbers, and text in c that looks like a number: a
-**                                        lookup is exact unless c holds text, then scan.  (A table
-**                                        keeps no such text in such a column, a view can.)
-**      v other text, v blob              equals itself only: lookup
-**   c TEXT: text with text if the other side has no affinity or TEXT or BLOB; numeric if numeric.
-**      v number                          '5.0' in c equals 5 or does not, as the other side's
-**                                        affinity has it: scan.  But if c holds no text nothing is
-**                                        converted: lookup
-**      v text                            equals itself, and numbers in c that read like it: lookup
-**                                        unless c holds numbers (a view can), then scan
-**      v blob                            lookup
-**   c BLOB or nothing declared: numeric if the other side is, else nothing is converted.
-**      v number                          as for TEXT
-**      v text                            equals itself, and if it looks like a number and the other
-**                                        side is numeric, numbers in c: lookup unless c holds numbers
-**                                        and v looks like one, then scan
-**      v blob                            lookup
-**   v NULL                               equals nothing
+**     numeric (INTEGER, REAL, NUMERIC)   N
+**     TEXT                               N, T or B; if v is a constant and no number, T or B
+**     BLOB, or nothing declared          N or B;    if v is a constant and no number, B
 **
-** One case is left out knowingly: v is text that looks like a number, and comes from an expression of
-** numeric affinity, and c holds the same number as text in another spelling ('5' and '5.0').  A
-** column of a table cannot give such a v, since storing converts it; a column of a view made of
-** several SELECTs can.  To allow for it every lookup by a text of digits would have to be a scan.
+** and what they do to the rows, v being by now what the core compares with (a number for digits, if the
+** column is numeric):
+**
+**   v number.  Numbers compare as numbers, blobs come behind, in all three.  Digits are numbers in N, text like
+**      v in T, behind all numbers in B.  Words come behind in N and B, but in T `'!' < 5` holds: '!' < '5'.
+**      Words never equal v, not even in T, for what v is as text is digits, and no collation calls digits
+**      and words equal.
+**   v words.  Words compare as text.  Digits come before in N, as text in T and B.  Numbers come before, but in
+**      T they are text.
+**   v digits (column TEXT or BLOB).  As words, but in N they are a number.  See below.
+**   v blob.  Whatever is converted stays before all blobs.
+**
+** From that, E = exact, whatever the other side is; + = all rows that match and perhaps more; scan = a row
+** that matches may be missed, so the term must not be used:
+**
+**     v        column    = IS IN      <> IS NOT   < <=             > >=
+**     number   numeric   E scan:d     E +:d       E scan:d         E +:d
+**     number   TEXT      E scan:d     E +:d       E scan:t         E +:t
+**     number   BLOB      E scan:d     E +:d       E scan:d         E +:d
+**     words    numeric   E            +           E scan:d         E +:d
+**     text     TEXT      E scan:n     +           E scan:n,dw      E scan:n +:d
+**     text     BLOB      E scan:nd    +           E scan:nd,dw     E scan:nd +:d
+**     blob     any       E            E           E                E
+**     NULL     any       nothing is equal, less or more; IS NULL and IS NOT NULL are exact
+**
+**     :d  if the column holds digits      :t  if it holds text     :n  if it holds numbers
+**     :nd if it holds numbers and v is digits, and is no constant
+**     :dw if it holds digits and v is words, and is no constant
+**     `<>` of text is never more than +, for SQLite does not tell its collation.  The core is asked by BINARY,
+**     which drops only what every collation calls equal.
+**     The marks :d of text fall away, too, if v is a constant.
+**
+** A table keeps no digits in a numeric column and no numbers in a TEXT column.  A view can.
+**
+** OMIT is a promise for all snapshots to come, because a statement lives longer than its plan.  A numeric
+** column keeps it: where its comparison is not exact, the cursor compares row by row, digits as the numbers they
+** are (vtabcheck.c).  IS NULL and IS NOT NULL keep it.  So do constants that are blobs, and text against a BLOB
+** column.  Constant text against a TEXT column keeps it until that column holds numbers, which takes a
+** view in the table's place: then the statement ends with a sentence that asks to prepare it again.
+**
+** One case is left out knowingly: v is digits, and comes from an expression of numeric affinity, and c holds the
+** same number as text in another spelling ('5' and '5.0').  A column of a table cannot give such a v, since
+** storing converts it; a column of a view made of several SELECTs can.  To allow for it every lookup by a
+** text of digits would have to be a scan.
+**
+** LIKE and GLOB.  SQLite turns c LIKE 'ab%' into c >= 'AB' AND c < 'ac' (NOCASE), whose second term no blob
+** passes, though LIKE takes a blob for text.  Terms that may stand for a LIKE are marked by the plan and not
+** used if the column holds anything but text.
 **
 ** Numbers need no care beyond that: the core finds 5 by 5.0 and the other way round, and compares
 ** integers with reals exactly, as SQLite does.
@@ -47,6 +78,7 @@
 #include "ext.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /*
@@ -94,12 +126,47 @@ const char *valueCollationName(int eColl) {
 }
 
 /*
-** Text goes out with its length counted by SQLite where that gives the same, because SQLite then knows
-** that it is terminated and sqlite3_column_text() need not copy it to terminate it.  p[n] can be read:
-** in an image a NUL byte follows every text, and behind the image there is the trailer.
+** Whether one of the n bytes is zero.  Most texts are short, and a call would take longer.  Eight bytes from p
+** can be read: what is in an image has the trailer behind it.
 */
+static int textHasNul(const char *p, uint32_t n) {
+  const uint64_t m1 = UINT64_C(0x0101010101010101), m8 = UINT64_C(0x8080808080808080);
+  uint64_t w, mZero = 0;
+  uint32_t i;
+  if (n > 64) return memchr(p, 0, n) != NULL;
+  if (n < 8) {
+    memcpy(&w, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    /* The lowest byte marked is zero; those above it may be marked wrongly. */
+    return ((w - m1) & ~w & m8 & ((UINT64_C(1) << 8 * n) - 1)) != 0;
+  }
+  for (i = 0; i < n - 8; i += 8) {
+    memcpy(&w, p + i, 8);
+    mZero |= (w - m1) & ~w;
+  }
+  memcpy(&w, p + n - 8, 8);
+  return ((mZero | ((w - m1) & ~w)) & m8) != 0;
+}
+
+/*
+** Text goes out such that SQLite knows that it is terminated, so that sqlite3_column_text() need not copy it to
+** terminate it.  Since 3.52 an encoding says so; before, only text whose length SQLite counts itself is known to
+** be.  p[n] can be read: in an image a NUL byte follows every text, and behind the image there is the trailer.
+*/
+#define UTF8_ZT 16 /* SQLITE_UTF8_ZT, which older headers do not have */
+
 static void resultText(sqlite3_context *pCtx, const char *p, uint32_t n) {
-  if (p[n] == '\0' && memchr(p, 0, n) == NULL && n < 0x7fffffff) {
+  static _Atomic int iVersion; /* 0: not asked yet */
+  int iHost = atomic_load_explicit(&iVersion, memory_order_relaxed);
+  if (iHost == 0) {
+    iHost = sqlite3_libversion_number();
+    atomic_store_explicit(&iVersion, iHost, memory_order_relaxed);
+  }
+  if (p[n] == '\0' && iHost >= 3052000) {
+    sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, UTF8_ZT);
+  } else if (n < 0x7fffffff && p[n] == '\0' && !textHasNul(p, n)) {
     sqlite3_result_text(pCtx, p, -1, SQLITE_STATIC);
   } else {
     sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, SQLITE_UTF8);
@@ -125,22 +192,53 @@ void valueResult(sqlite3_context *pCtx, const mmapsync_value *p) {
   }
 }
 
+/* ---- the right side of a term ----------------------------------------------------------------- */
+
+/* The columns of the table at the head of this file. */
+static int opIsEqual(int op) { return op == MMAPSYNC_EQ || op == MMAPSYNC_IS || op == MMAPSYNC_IN; }
+static int opIsUnequal(int op) { return op == MMAPSYNC_NE || op == MMAPSYNC_ISNOT; }
+static int opIsLess(int op) { return op == MMAPSYNC_LT || op == MMAPSYNC_LE; }
+
+#define HOLDS_TEXT   (1u << MMAPSYNC_TEXT)
+#define HOLDS_NUMBER (1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL)
+#define HOLDS_DIGITS MMAPSYNC_TYPES_NUMERIC_TEXT
+
+static int termNumber(int op, char aff, unsigned types) {
+  unsigned mDoubt =
+      aff == AFF_TEXT && !opIsEqual(op) && !opIsUnequal(op) ? HOLDS_TEXT : HOLDS_DIGITS;
+  if ((types & mDoubt) == 0) return VALUE_EXACT;
+  return opIsEqual(op) || opIsLess(op) ? VALUE_SCAN : VALUE_MORE;
+}
+
+/*
+** bDigits: whether v is digits.  Never so for a numeric column, where they are a number by now.
+*/
+static int termText(int op, char aff, unsigned types, int bConst, int bDigits) {
+  const int holdsDigits = (types & HOLDS_DIGITS) != 0;
+  if (opIsUnequal(op)) return VALUE_MORE;
+  if (aff == AFF_TEXT && (types & HOLDS_NUMBER) != 0) return VALUE_SCAN;
+  if (bConst && aff < AFF_NUMERIC) return VALUE_EXACT;
+  if (aff == AFF_BLOB && (types & HOLDS_NUMBER) != 0 && bDigits) return VALUE_SCAN;
+  if (opIsEqual(op) || !holdsDigits) return VALUE_EXACT;
+  return opIsLess(op) && !bDigits ? VALUE_SCAN : VALUE_MORE;
+}
+
 /*
 ** Fills in *pOut with the bytes of a text or blob, which stay the value's.
 */
-static int lookupBytes(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
+static int valueBytes(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
   pOut->type = eType == SQLITE_TEXT ? MMAPSYNC_TEXT : MMAPSYNC_BLOB;
   pOut->u.p =
       eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
   pOut->n = (uint32_t)sqlite3_value_bytes(pVal);
   if (pOut->u.p == NULL) {
-    if (eType == SQLITE_TEXT || pOut->n > 0) return VALUE_NOMEM;
+    if (eType == SQLITE_TEXT || pOut->n > 0) return SQLITE_NOMEM;
     pOut->u.p = "";
   }
-  return VALUE_LOOKUP;
+  return SQLITE_OK;
 }
 
-static void lookupNumber(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
+static void valueNumber(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
   pOut->n = 0;
   if (eType == SQLITE_INTEGER) {
     pOut->type = MMAPSYNC_INTEGER;
@@ -151,35 +249,56 @@ static void lookupNumber(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
   }
 }
 
-int valueForLookup(sqlite3_value *pVal, char aff, unsigned types, mmapsync_value *pOut,
-                   sqlite3_value **ppHold) {
-  const int holdsText = (types & (1u << MMAPSYNC_TEXT)) != 0;
-  const int holdsNumber = (types & (1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL)) != 0;
+/*
+** Whether text can be digits at all, by its first byte that is not white space.
+*/
+static int textMayBeDigits(const mmapsync_value *p) {
+  const char *z = p->u.p;
+  uint32_t i = 0;
+  while (i < p->n && (z[i] == ' ' || (z[i] >= '\t' && z[i] <= '\r'))) i++;
+  return i < p->n && ((z[i] >= '0' && z[i] <= '9') || z[i] == '.' || z[i] == '+' || z[i] == '-');
+}
+
+int valueDigits(sqlite3_value *pVal, mmapsync_value *pOut) {
+  mmapsync_value text;
+  sqlite3_value *pCopy;
+  int eType;
+  if (valueBytes(pVal, SQLITE_TEXT, &text) != SQLITE_OK) return -1;
+  if (!textMayBeDigits(&text)) return 0;
+  /* Only a copy is asked whether it looks like a number: asking converts. */
+  pCopy = sqlite3_value_dup(pVal);
+  if (pCopy == NULL) return -1;
+  eType = sqlite3_value_numeric_type(pCopy);
+  if (eType != SQLITE_TEXT) valueNumber(pCopy, eType, pOut);
+  sqlite3_value_free(pCopy);
+  return eType != SQLITE_TEXT;
+}
+
+int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bConst,
+                 mmapsync_value *pOut) {
   int eType = sqlite3_value_type(pVal);
-  *ppHold = NULL;
-  if (eType == SQLITE_NULL) return VALUE_NONE;
-  if (eType == SQLITE_BLOB) return lookupBytes(pVal, eType, pOut);
-  if (eType == SQLITE_TEXT) {
-    if (aff == AFF_TEXT) {
-      if (holdsNumber) return VALUE_SCAN;
-    } else if (aff != AFF_BLOB || holdsNumber) {
-      /* Only a copy is asked whether it looks like a number: asking converts. */
-      sqlite3_value *pCopy = sqlite3_value_dup(pVal);
-      int eCopy;
-      if (pCopy == NULL) return VALUE_NOMEM;
-      eCopy = sqlite3_value_numeric_type(pCopy);
-      if (eCopy != SQLITE_TEXT) {
-        lookupNumber(pCopy, eCopy, pOut);
-        sqlite3_value_free(pCopy);
-        if (aff == AFF_BLOB) return VALUE_SCAN;
-        return holdsText ? VALUE_SCAN : VALUE_LOOKUP;
-      }
-      *ppHold = pCopy; /* still text, and already at hand in memory of its own */
-      pVal = pCopy;
-    }
-    return lookupBytes(pVal, eType, pOut);
+  int bDigits = 0;
+  if (eType == SQLITE_NULL) {
+    pOut->type = MMAPSYNC_NULL;
+    pOut->n = 0;
+    return op == MMAPSYNC_IS || op == MMAPSYNC_ISNOT ? VALUE_EXACT : VALUE_NONE;
   }
-  if (holdsText) return VALUE_SCAN;
-  lookupNumber(pVal, eType, pOut);
-  return VALUE_LOOKUP;
+  if (eType == SQLITE_INTEGER || eType == SQLITE_FLOAT) {
+    valueNumber(pVal, eType, pOut);
+    return termNumber(op, aff, types);
+  }
+  if (eType == SQLITE_BLOB) {
+    return valueBytes(pVal, eType, pOut) == SQLITE_OK ? VALUE_EXACT : VALUE_NOMEM;
+  }
+  if (aff >= AFF_NUMERIC || (types & (HOLDS_DIGITS | HOLDS_NUMBER)) != 0) {
+    mmapsync_value number;
+    bDigits = valueDigits(pVal, &number);
+    if (bDigits < 0) return VALUE_NOMEM;
+    if (bDigits && aff >= AFF_NUMERIC) {
+      *pOut = number;
+      return termNumber(op, aff, types);
+    }
+  }
+  if (valueBytes(pVal, eType, pOut) != SQLITE_OK) return VALUE_NOMEM;
+  return termText(op, aff, types, bConst, bDigits);
 }

@@ -1,44 +1,90 @@
 /*
-** vtab.h - what the three files of the virtual table share: vtabdecl.c declares a table to SQLite,
-** vtabplan.c plans, vtab.c reads.  The whole is described in vtab.c.
+** vtab.h - what the files of the virtual table share.
+**
+**     vtab.c       the module: opening cursors, handing out values.  The whole is described there
+**     vtabdecl.c   declares a table to SQLite and matches it with each snapshot
+**     vtabplan.c   xBestIndex, and the text of a plan
+**     vtabroute.c  which key of a snapshot serves a plan, in which order rows come, what that costs
+**     vtabscan.c   xFilter: the values of a plan, and where the rows are that they lead to
+**     vtabwalk.c   xNext: getting these rows
+**     vtabcheck.c  what is compared row by row, and what sorts rows where no key does
 */
 #ifndef MMAPSYNC_VTAB_H
 #define MMAPSYNC_VTAB_H
 
 #include "ext.h"
 
-#define PLAN_PARTS 16 /* key columns that a lookup uses at most */
-#define PLAN_TEXT  64 /* a longer idxStr is parsed anew for each xFilter */
+/* ---- plans ------------------------------------------------------------------------------------ */
 
-/* One `column = value` that a lookup may use. */
-typedef struct PlanPart {
-  int iCol;  /* declared column, or -1: the rowid */
-  int eColl; /* MMAPSYNC_BINARY ... */
-  int bIn;   /* the value is the list of an IN */
-  int iCons; /* xBestIndex only: which constraint */
-} PlanPart;
+#define PLAN_TERMS 24  /* terms that a plan has at most; SQLite checks what is beyond */
+#define PLAN_PARTS 16  /* key parts that are looked up at most */
+#define PLAN_ORDER 16  /* columns of an ORDER BY that a plan takes over at most */
+#define PLAN_TEXT  160 /* a longer idxStr is parsed anew for each xFilter */
+#define PLAN_KEPT  4   /* plans that a table keeps */
 
-/* A key that serves some parts. */
-typedef struct KeyMatch {
-  int iKey;              /* MATCH_... if negative */
-  int nPart;             /* how many parts of the key have values */
-  int aPart[PLAN_PARTS]; /* for each of them, which PlanPart gives it */
-  int bUnique;           /* one row at most (for each value of a list) */
-  double rRow;           /* rows expected (for each value of a list) */
-} KeyMatch;
+/* Operators beside MMAPSYNC_EQ ...: text that begins as the pattern does. */
+#define PLAN_LIKE  20
+#define PLAN_GLOB  21
 
-#define MATCH_SCAN   -1 /* no key serves */
-#define MATCH_NUMBER -2 /* the rowid is the row's number: no key needed */
+/* One `column op value`.  Its value is the argument of xFilter of the same number. */
+typedef struct PlanTerm {
+  short iCol;          /* declared column, or -1: the rowid */
+  unsigned char op;    /* MMAPSYNC_EQ ..., PLAN_LIKE, PLAN_GLOB */
+  unsigned char eColl; /* MMAPSYNC_BINARY ... */
+  unsigned char flags; /* TERM_... */
+} PlanTerm;
+
+#define TERM_LIST  1  /* the value is the list of an IN */
+#define TERM_CONST 2  /* the value is a constant of the statement */
+#define TERM_OMIT  4  /* SQLite does not check it again */
+#define TERM_KEY   8  /* the key that was chosen at prepare time serves it */
+#define TERM_PAIR  16 /* it may stand for a LIKE or GLOB */
+#define TERM_NULL  32 /* IS NULL, IS NOT NULL: the argument says nothing */
+
+typedef struct PlanOrder {
+  short iCol; /* declared column, or -1: the rowid */
+  unsigned char bDesc;
+} PlanOrder;
+
+#define PLAN_ANY     0 /* rows in any order */
+#define PLAN_ORDERED 1 /* in that of aOrder */
+#define PLAN_GROUPED 2 /* rows that aOrder calls equal stand together */
+
+/* How a snapshot's rows are reached for a plan. */
+typedef struct Route {
+  int iKey;            /* ROUTE_ROWS: rows as they stand */
+  int nEq;             /* first parts of the key for which a term gives one value */
+  int aEq[PLAN_PARTS]; /* that term, for each */
+  int bList;           /* the last of them is a list */
+  int bUnique;         /* one row at most (for each value of a list) */
+  int iFrom, iTo;      /* terms that bound the next part, or -1 */
+  int bOrdered;        /* rows come in the order that the plan promises */
+  int bReverse;        /* from the last to the first */
+  int nSkip; /* rows equal in so many first parts of the key are alike to the statement; 0: not so */
+  double rRow; /* rows it leads to */
+  double rCost;
+} Route;
+
+#define ROUTE_ROWS -1
 
 /* An idxStr, read and matched with one snapshot. */
 typedef struct Plan {
   char zText[PLAN_TEXT]; /* the idxStr */
   sqlite3_uint64 iImage; /* the Channel.iImage it was matched with; 0: nothing here yet */
   sqlite3_uint64 mUsed;  /* colUsed */
-  int nPart;
-  PlanPart aPart[PLAN_PARTS];
-  KeyMatch match;
+  int nTerm;
+  PlanTerm aTerm[PLAN_TERMS];
+  int eOrder; /* PLAN_ANY ... */
+  int nOrder;
+  PlanOrder aOrder[PLAN_ORDER];
+  int bDistinct; /* of rows alike in all columns of mUsed, one is enough */
+  int bOffset;   /* the last argument says how many rows to leave out */
+  Route route;
 } Plan;
+
+/* ---- tables ----------------------------------------------------------------------------------- */
+
+typedef struct VtabCursor VtabCursor;
 
 typedef struct DeclColumn {
   char *zName;
@@ -63,7 +109,8 @@ struct VtabTable {
   int bNamed; /* which an argument gave; otherwise this table's own name did, or it was the only one */
   int nCol; /* declared columns */
   DeclColumn *aCol;
-  int nPk; /* parts of the declared primary key; 0: not WITHOUT ROWID */
+  int bUtf16; /* the connection's text is UTF-16 */
+  int nPk;    /* parts of the declared primary key; 0: not WITHOUT ROWID */
   DeclKeyPart *aPk;
   /* The rest is of one snapshot and good while pChannel->iImage == iImage. */
   sqlite3_uint64 iImage;
@@ -71,8 +118,73 @@ struct VtabTable {
   const mmapsync_table_info *pInfo;
   int *aMap;               /* declared column -> column of the snapshot, or -1: gone */
   sqlite3_uint64 mMissing; /* those that are gone, as in colUsed, but without the last bit */
-  Plan plan;               /* the last plan used */
+  Plan aPlan[PLAN_KEPT];   /* the last plans used */
+  int iPlan;               /* the one that was used last */
+  VtabCursor *pFree;       /* cursors that were closed, to be opened again */
 };
+
+/* ---- cursors ---------------------------------------------------------------------------------- */
+
+#define CURSOR_ROWS    1024  /* row numbers that a cursor has at hand */
+#define CURSOR_COLUMN  64    /* values of one column that it reads at once */
+#define CURSOR_PATIENT 65536 /* rows looked at before it looks for an interrupt */
+
+typedef struct RowRange {
+  sqlite3_uint64 lo, hi; /* lo <= position or row < hi */
+} RowRange;
+
+/* A term that is compared row by row (vtabcheck.c). */
+typedef struct RowCheck {
+  int iColumn; /* of the snapshot, or -1: the row's number, counted from 1 */
+  int op, eColl;
+  int bNumbers; /* text that looks like a number is one */
+  int nList;    /* > 0: the first of so many checks, of which one must match; 0: it stands alone */
+  mmapsync_value v;
+} RowCheck;
+
+/* Values of one column, for the rows of the cursor that are around the current one. */
+typedef struct ColumnBlock {
+  sqlite3_uint64 iFill;   /* VtabCursor.iFill they belong to */
+  mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
+} ColumnBlock;
+
+struct VtabCursor {
+  sqlite3_vtab_cursor base;
+  VtabCursor *pNext;  /* among those that are closed */
+  sqlite3_uint64 row; /* where it stands */
+  int bEof;
+  int bRowid; /* xRowid was asked of this row */
+  /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
+  unsigned int iRow, nRow;
+  unsigned int nAsk;    /* how many to get next time */
+  sqlite3_uint64 iFill; /* rises when they are got, and after each CURSOR_COLUMN of them */
+  /* Where more come from: the current range, and those after it. */
+  int eWalk; /* WALK_... */
+  int iKey;  /* of WALK_KEY */
+  int bReverse;
+  sqlite3_uint64 lo, hi; /* what is left of the current range */
+  RowRange *aRange;      /* sqlite3_malloc */
+  int nRange, iRange, nRangeAlloc;
+  /* What they must be. */
+  sqlite3_uint64 rowLo, rowHi; /* the row's number */
+  mmapsync_filter *pFilter;    /* or NULL */
+  RowCheck *aCheck;            /* sqlite3_malloc */
+  int nCheck, nCheckAlloc;
+  sqlite3_value **apHeld; /* whose bytes the checks point to */
+  int nHeld, nHeldAlloc;
+  sqlite3_stmt *pNumber; /* makes numbers of text */
+  int nSkip;             /* Route.nSkip, where that can be done now */
+  /* Rows that were sorted or looked up all at once: WALK_LIST. */
+  unsigned int *aList; /* sqlite3_malloc */
+  unsigned int nList, nListAlloc;
+  unsigned int aRow[CURSOR_ROWS];
+  ColumnBlock *aBlock; /* one for each declared column */
+};
+
+#define WALK_NONE 0 /* what is at hand is all */
+#define WALK_ROWS 1 /* ranges are of row numbers */
+#define WALK_KEY  2 /* ranges are of positions in a key's order */
+#define WALK_LIST 3 /* one range, of aList[] */
 
 /* ---- vtabdecl.c ------------------------------------------------------------------------------- */
 
@@ -93,13 +205,95 @@ int vtabMatch(VtabTable *p);
 /* The method. */
 int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo);
 
-/* The plan for an idxStr, with a key of the snapshot that was matched last.  Good until the next call. */
+/* The plan for an idxStr, with a route through the snapshot that was matched last.  Good until PLAN_KEPT
+** others have been asked for. */
 const Plan *planGet(VtabTable *p, const char *zText);
+
+/* ---- vtabroute.c ------------------------------------------------------------------------------ */
+
+/* The best route for the plan's terms and order, in p's snapshot.  apValue[i], if apValue is given and
+** this is, is the value of term i, known before xFilter is: then rows are counted, not guessed.  nLimit:
+** how many rows will be asked for, or -1. */
+void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
+                 sqlite3_int64 nLimit, Route *pRoute);
+
+/* The share of all rows that match the plan's terms. */
+double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue);
+
+/* Whether SQLite orders text otherwise than the core does, by this collation: BINARY compares UTF-16 byte by
+** byte where the connection has that. */
+int orderDiffers(const VtabTable *p, int eColl);
+
+/* What valueForTerm() gives for a term's value. */
+int routeValue(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal,
+               mmapsync_value *pOut);
+
+/* The snapshot's column for a declared one, or for the rowid (-1), which may have none (-1); its affinity. */
+int columnOf(const VtabTable *p, int iCol);
+char columnAffinity(const VtabTable *p, int iCol);
+
+/* ---- vtabscan.c ------------------------------------------------------------------------------- */
+
+/* The method. */
+int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int argc,
+               sqlite3_value **argv);
+
+/* ---- vtabwalk.c ------------------------------------------------------------------------------- */
+
+/* The method. */
+int vtabNext(sqlite3_vtab_cursor *pCursor);
+
+/* Ends what the last xFilter began; what is allocated stays for the next.  And that, too. */
+void cursorReset(VtabCursor *pCur);
+void cursorFree(VtabCursor *pCur);
+
+/* Adds a range to those that are walked, unless it is empty; puts them in order and makes one of those that
+** overlap, so that no row comes twice. */
+int rangeAdd(VtabCursor *pCur, sqlite3_uint64 lo, sqlite3_uint64 hi);
+void rangeMerge(VtabCursor *pCur);
+
+/* Adds a row to the list; puts it in order of row numbers, each once. */
+int listAdd(VtabCursor *pCur, sqlite3_uint64 row);
+void listUnique(VtabCursor *pCur);
+
+/* Goes on to the next range.  0 if there is none. */
+int walkRange(VtabCursor *pCur);
+
+/* Gets rows, and stands on the first of them; or at the end. */
+int cursorFill(VtabCursor *pCur);
+
+/* ---- vtabcheck.c ------------------------------------------------------------------------------ */
+
+/* Gives a value to the cursor, until it is reset. */
+int checkHold(VtabCursor *pCur, sqlite3_value *pVal);
+
+/* Adds a term that is to be compared row by row.  pVal: the value that v's bytes are of, which is copied because
+** the arguments of xFilter are gone when the next row is asked for; or NULL: they stay. */
+int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal);
+
+/* Whether a row matches all of them: SQLITE_OK or an error. */
+int checkRow(VtabCursor *pCur, sqlite3_uint64 row, int *pbMatch);
+
+/* Whether `a op b` holds; op is no MMAPSYNC_IN. */
+int checkCompare(const mmapsync_value *a, int op, const mmapsync_value *b, int eColl);
+
+/* Sorts aList[] as the plan's ORDER BY has it. */
+int listSort(VtabCursor *pCur, const Plan *pPlan);
+
+/* SQLITE_INTERRUPT if the connection's statements are to stop, else SQLITE_OK. */
+int vtabInterrupted(VtabTable *p);
 
 /* ---- vtab.c ----------------------------------------------------------------------------------- */
 
 /* Gives the table the sentence zErr (sqlite3_malloc, or NULL: out of memory), which SQLite then shows,
 ** and returns rc, or SQLITE_NOMEM. */
 int vtabError(VtabTable *p, int rc, char *zErr);
+
+/* Says that reading the table gave rcCore.  The calls that read rows leave no sentence behind, to be
+** quick, and what they find wrong is always the same. */
+int vtabFail(VtabTable *p, int rcCore);
+
+/* Says that declared column iCol is not there any more. */
+int vtabGone(VtabTable *p, int iCol);
 
 #endif

@@ -1,19 +1,44 @@
 /*
-** vtabplan.c - which key answers which constraints.
+** vtabplan.c - xBestIndex, and the text of a plan.
 **
-** Twice for each statement the same question is asked: given values for some columns, which key of the
-** snapshot leaves the fewest rows?  xBestIndex asks it of the newest snapshot at prepare time, to tell
-** SQLite what a lookup costs; xFilter asks it of the snapshot it has pinned, because the statement may
-** have been prepared many snapshots ago.  keyChoose() answers both.  The plan between them therefore
-** names columns, not keys.
+** SQLite hands over the terms of the WHERE clause that speak of this table, and the order it would like.  All
+** terms are taken that a key or a filter of the core can answer, so that only rows that match come back; a
+** route through the newest snapshot is chosen (vtabroute.c), and what it costs is told.  What is chosen goes
+** to xFilter as text, in which columns stand, not keys: by then the snapshot may be another.
 **
-** A constraint counts if its collation is that of the key's part.  None is ever omitted: SQLite checks
-** each row again, so what a lookup gives may be more than asked but never less (value.c says when a
-** lookup is allowed).  For a column without numeric affinity the list of an IN is taken whole
-** (sqlite3_vtab_in): if SQLite called xFilter once for each value it would check again by the column's
-** affinity alone, and '5.0' IN (SELECT <an integer column>) would come out false.  The columns of a row
-** value, (a,b) IN (SELECT ...), give no sign that they stand before an IN: there text of ours against
-** numbers of the SELECT still goes wrong, as in every virtual table.
+** COLLATION.  sqlite3_vtab_collation() tells by which collation a term compares, but for three sorts of terms:
+** for those with <>, IS NOT, LIKE and GLOB it says BINARY whatever they are; for the columns of a row value
+** before IN it says BINARY, too, and hands over only one of the values that their collation calls equal; and a
+** row value on the right of < and the like goes by the collation of its first column, wherever another says
+** COLLATE.  So <> and IS NOT drop only what is equal by BINARY, which is equal by every collation; and a
+** collation that is not the column's own is believed only beside a constant, which stands alone.
+**
+** In a connection with UTF-16, BINARY compares the bytes of that, which is another order than the core's: there
+** text is not compared with < and the like, and no order by BINARY is promised.
+**
+** OMIT, which spares SQLite to check a row again, is set where value.c says that it can be kept.
+**
+** LISTS.  The list of an IN is taken whole (sqlite3_vtab_in).  If SQLite called xFilter once for each value, a
+** column without numeric affinity would be checked again by the column's affinity alone, and '5.0' IN
+** (SELECT <an integer column>) would come out false.  The columns of a row value, (a,b) IN (SELECT ...), give no
+** sign that they stand before an IN: there text of ours against numbers of the SELECT still goes wrong, as in
+** every virtual table.
+**
+** LIKE AND GLOB.  SQLite itself adds `c >= 'ab' AND c < 'ac'` for constant patterns, and for parameters once they
+** are bound, unless the text could be a number.  Such pairs are marked (value.c says why).  For what is left, the
+** LIKE or GLOB itself is a term: text that begins as the pattern does.  This holds only for the functions that
+** SQLite has built in, and who adds one of that name makes all statements be prepared anew.  These terms are
+** never omitted.
+**
+** LIMIT AND OFFSET.  A constant LIMIT says how many rows will be asked for: a hint for the choice between an order
+** and a better filter.  The OFFSET is taken over where each other term is, exactly, and the order is.  Before
+** 3.51 SQLite did not tell where it had terms of its own beside (a=b), and before 3.46 where the statement had
+** several SELECTs; there it is left alone.
+**
+** DISTINCT, GROUP BY.  sqlite3_vtab_distinct() tells that groups suffice, or that of rows alike one does.  Before
+** 3.52, GROUP BY with an ORDER BY of the same columns is not told from GROUP BY alone, and before 3.40 DISTINCT
+** likewise: there the order is kept.  That a statement uses the rowid, by which rows always differ, SQLite
+** tells since 3.47; xRowid knows it on all (vtabwalk.c).
 **
 ** SQLITE_INDEX_SCAN_UNIQUE says that one row at most comes back.  The planner then leaves out a LEFT JOIN
 ** whose columns nobody asks for, or an ORDER BY: xFilter and xOpen of such a table are never called, so
@@ -29,284 +54,547 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- finding a key ---------------------------------------------------------------------------- */
+/* Rows of a table of which nothing is known. */
+#define DEFAULT_ROWS     1000000.0
+
+#define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
+#define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
+#define VERSION_OFFSET   3051000 /* and OFFSET only where every term is handed over */
+
+/* ---- the text --------------------------------------------------------------------------------- */
 
 /*
-** Which part gives a value for column c under collation eColl; -1: none.  A single value is better
-** than a list.
+** A plan is what xBestIndex tells xFilter.
+**
+** idxNum   for people and tests; bits:
+**     1    a key is looked up
+**     2    with a list of values
+**     4    a key, or the rows as they stand, are walked in an order that is promised
+**     8    from the end
+**    16    groups were enough
+**    32    of rows that are alike one is enough
+**    64    rows are filtered
+**   128    the last argument is the OFFSET
+**
+** idxStr   used [ "u" ] [ "s" ] { ";" term } [ ">" | "#" order { "," order } ] [ " " for people ]
+**   used   colUsed in hexadecimal: bit 63 stands for declared column 63 and all behind it
+**   "u"    of rows alike in all columns used one is enough
+**   "s"    there is one argument more, the OFFSET
+**   term   column collation operator { flag }, one for each argument of xFilter, in their order
+**   column "r", the rowid, or the number of a declared column
+**   collation  "b" BINARY, "n" NOCASE, "t" RTRIM
+**   operator   = ! < l > g for = <> < <= > >=, "i" IS, "n" IS NOT, "L" LIKE, "G" GLOB
+**   flag   "i" the argument is the list of an IN; "c" it is a constant; "o" SQLite does not check again;
+**          "k" the key of the route serves it; "p" it may stand for a LIKE; "0" NULL is meant
+**   ">"    rows come in this order; "#": equal ones stand together
+**   order  column [ "-" ], falling
+**
+** For people: in brackets the terms that a key answers, then behind a bar those of the filter.
 */
-static int partFind(const VtabTable *p, const PlanPart *aPart, int nPart, int c, int eColl) {
-  int iList = -1;
-  int i;
-  for (i = 0; i < nPart; i++) {
-    if (aPart[i].iCol < 0) {
-      if (p->pInfo->rowid != c) continue; /* holds integers, which no collation tells apart */
-    } else {
-      if (p->aMap[aPart[i].iCol] != c || aPart[i].eColl != eColl) continue;
-    }
-    if (!aPart[i].bIn) return i;
-    if (iList < 0) iList = i;
-  }
-  return iList;
+static const char aCollLetter[] = "bnt";
+
+typedef struct OpName {
+  unsigned char op;
+  char c;
+  const char *zName;
+} OpName;
+
+static const OpName aOpName[] = {
+    {MMAPSYNC_EQ, '=', "="},    {MMAPSYNC_NE, '!', "<>"},          {MMAPSYNC_LT, '<', "<"},
+    {MMAPSYNC_LE, 'l', "<="},   {MMAPSYNC_GT, '>', ">"},           {MMAPSYNC_GE, 'g', ">="},
+    {MMAPSYNC_IS, 'i', " IS "}, {MMAPSYNC_ISNOT, 'n', " IS NOT "}, {PLAN_LIKE, 'L', " LIKE "},
+    {PLAN_GLOB, 'G', " GLOB "},
+};
+#define OP_NAMES ((int)(sizeof(aOpName) / sizeof(aOpName[0])))
+
+static const char aFlagLetter[] = "icokp0"; /* TERM_LIST, ... */
+_Static_assert(TERM_LIST == 1 && TERM_NULL == 32, "a letter for each bit");
+
+static const OpName *opName(int op) {
+  int i = 0;
+  while (i < OP_NAMES - 1 && aOpName[i].op != op) i++;
+  return &aOpName[i];
 }
 
-/*
-** How many rows a lookup by the first n parts of a key may give.  How many distinct values a prefix has
-** is not known.  For a unique key of m parts, each part is taken to have as many as any other: that
-** leaves rows to the power of (m-n)/m.  For another key, what SQLite takes without ANALYZE: 10 rows
-** for the first column, one less for each further, at least 5.
-*/
-static double keyRows(const mmapsync_key_info *pKey, int n, sqlite3_uint64 nRow) {
-  sqlite3_uint64 nEst = 1;
-  if ((pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0) {
-    int nBit = 0;
-    while (nBit < 63 && (nRow >> nBit) > 1) nBit++;
-    nEst = (sqlite3_uint64)1 << (nBit * (pKey->nparts - n) / pKey->nparts);
+static void textColumn(sqlite3_str *pStr, int iCol) {
+  if (iCol < 0) {
+    sqlite3_str_appendchar(pStr, 1, 'r');
   } else {
-    nEst = n >= 6 ? 5 : (sqlite3_uint64)(11 - n);
+    sqlite3_str_appendf(pStr, "%d", iCol);
   }
-  if (nEst > nRow) nEst = nRow;
-  return nEst < 1 ? 1.0 : (double)nEst;
+}
+
+static const char *columnName(const VtabTable *p, int iCol) {
+  return iCol < 0 ? "rowid" : p->aCol[iCol].zName;
 }
 
 /*
-** The key of the snapshot that leaves the fewest rows, given values for aPart.
+** The terms that the route's key serves, or the others, for people.  How many there are.
 */
-static void keyChoose(const VtabTable *p, const PlanPart *aPart, int nPart, KeyMatch *pBest) {
-  int k, i;
-  pBest->iKey = MATCH_SCAN;
-  pBest->nPart = 0;
-  pBest->bUnique = 0;
-  pBest->rRow = (double)p->pInfo->rows;
-  if (p->pInfo->rowid < 0) {
-    for (i = 0; i < nPart; i++) {
-      if (aPart[i].iCol < 0 && !aPart[i].bIn) {
-        pBest->iKey = MATCH_NUMBER;
-        pBest->nPart = 1;
-        pBest->aPart[0] = i;
-        pBest->bUnique = 1;
-        pBest->rRow = 1;
-        return;
+static int textPeople(const VtabTable *p, const Plan *pPlan, int bKey, sqlite3_str *pStr) {
+  int n = 0;
+  int i;
+  for (i = 0; i < pPlan->nTerm; i++) {
+    const PlanTerm *pTerm = &pPlan->aTerm[i];
+    if (((pTerm->flags & TERM_KEY) != 0) != bKey) continue;
+    sqlite3_str_appendall(pStr, n++ > 0 ? " AND " : bKey ? " (" : " | ");
+    sqlite3_str_appendall(pStr, columnName(p, pTerm->iCol));
+    if ((pTerm->flags & TERM_LIST) != 0) {
+      sqlite3_str_appendall(pStr, " IN ?");
+    } else {
+      sqlite3_str_appendf(pStr, "%s%s", opName(pTerm->op)->zName,
+                          (pTerm->flags & TERM_NULL) != 0 ? "NULL" : "?");
+    }
+  }
+  if (n > 0 && bKey) sqlite3_str_appendchar(pStr, 1, ')');
+  return n;
+}
+
+static char *planText(const VtabTable *p, const Plan *pPlan, int *pbFilter) {
+  sqlite3_str *pStr = sqlite3_str_new(registryDb(p->pRegistry));
+  int i, j;
+  sqlite3_str_appendf(pStr, "%llx%s%s", pPlan->mUsed, pPlan->bDistinct ? "u" : "",
+                      pPlan->bOffset ? "s" : "");
+  for (i = 0; i < pPlan->nTerm; i++) {
+    const PlanTerm *pTerm = &pPlan->aTerm[i];
+    sqlite3_str_appendchar(pStr, 1, ';');
+    textColumn(pStr, pTerm->iCol);
+    sqlite3_str_appendchar(pStr, 1, aCollLetter[pTerm->eColl]);
+    sqlite3_str_appendchar(pStr, 1, opName(pTerm->op)->c);
+    for (j = 0; aFlagLetter[j] != '\0'; j++) {
+      if ((pTerm->flags >> j & 1) != 0) sqlite3_str_appendchar(pStr, 1, aFlagLetter[j]);
+    }
+  }
+  if (pPlan->eOrder != PLAN_ANY) {
+    for (i = 0; i < pPlan->nOrder; i++) {
+      sqlite3_str_appendchar(pStr, 1, i > 0 ? ',' : pPlan->eOrder == PLAN_ORDERED ? '>' : '#');
+      textColumn(pStr, pPlan->aOrder[i].iCol);
+      if (pPlan->aOrder[i].bDesc) sqlite3_str_appendchar(pStr, 1, '-');
+    }
+  }
+  (void)textPeople(p, pPlan, 1, pStr);
+  *pbFilter = textPeople(p, pPlan, 0, pStr) > 0;
+  if (pPlan->eOrder != PLAN_ANY) {
+    for (i = 0; i < pPlan->nOrder; i++) {
+      const PlanOrder *pOrder = &pPlan->aOrder[i];
+      sqlite3_str_appendf(pStr, "%s%s%s",
+                          i > 0                           ? ","
+                          : pPlan->eOrder == PLAN_ORDERED ? " ORDER BY "
+                                                          : " GROUP BY ",
+                          columnName(p, pOrder->iCol), pOrder->bDesc ? " DESC" : "");
+    }
+  }
+  return sqlite3_str_finish(pStr);
+}
+
+static short readColumn(const char **pz) {
+  char *z;
+  long n;
+  if (**pz == 'r') {
+    (*pz)++;
+    return -1;
+  }
+  n = strtol(*pz, &z, 10);
+  *pz = z;
+  return (short)n;
+}
+
+/*
+** Reads an idxStr into *pPlan.
+*/
+static void planRead(const char *zText, Plan *pPlan) {
+  const char *z;
+  char *zEnd;
+  pPlan->mUsed = strtoull(zText, &zEnd, 16);
+  z = zEnd;
+  pPlan->nTerm = pPlan->nOrder = 0;
+  pPlan->eOrder = PLAN_ANY;
+  pPlan->bDistinct = *z == 'u';
+  if (*z == 'u') z++;
+  pPlan->bOffset = *z == 's';
+  if (*z == 's') z++;
+  while (*z == ';') {
+    PlanTerm *pTerm = &pPlan->aTerm[pPlan->nTerm++];
+    const char *pFlag;
+    int i = 0;
+    assert(pPlan->nTerm <= PLAN_TERMS);
+    z++;
+    pTerm->iCol = readColumn(&z);
+    pTerm->eColl = (unsigned char)(strchr(aCollLetter, *z++) - aCollLetter);
+    while (i < OP_NAMES - 1 && aOpName[i].c != *z) i++;
+    pTerm->op = aOpName[i].op;
+    z++;
+    pTerm->flags = 0;
+    while (*z != '\0' && (pFlag = strchr(aFlagLetter, *z)) != NULL) {
+      pTerm->flags |= (unsigned char)(1 << (pFlag - aFlagLetter));
+      z++;
+    }
+  }
+  if (*z == '>' || *z == '#') {
+    pPlan->eOrder = *z == '>' ? PLAN_ORDERED : PLAN_GROUPED;
+    do {
+      PlanOrder *pOrder = &pPlan->aOrder[pPlan->nOrder++];
+      assert(pPlan->nOrder <= PLAN_ORDER);
+      z++;
+      pOrder->iCol = readColumn(&z);
+      pOrder->bDesc = *z == '-';
+      if (*z == '-') z++;
+    } while (*z == ',');
+  }
+  assert(*z == '\0' || *z == ' ');
+}
+
+/*
+** The plan for an idxStr.  Statements run again and again with the same ones, so the last few are kept.
+*/
+const Plan *planGet(VtabTable *p, const char *zText) {
+  Plan *pPlan;
+  int i;
+  for (i = 0; i < PLAN_KEPT; i++) {
+    pPlan = &p->aPlan[(p->iPlan + i) % PLAN_KEPT];
+    if (pPlan->iImage == p->iImage && strcmp(pPlan->zText, zText) == 0) {
+      p->iPlan = (p->iPlan + i) % PLAN_KEPT;
+      return pPlan;
+    }
+  }
+  p->iPlan = (p->iPlan + PLAN_KEPT - 1) % PLAN_KEPT;
+  pPlan = &p->aPlan[p->iPlan];
+  planRead(zText, pPlan);
+  routeChoose(p, pPlan, NULL, -1, &pPlan->route);
+  pPlan->iImage = 0;
+  if (strlen(zText) < PLAN_TEXT) {
+    strcpy(pPlan->zText, zText);
+    pPlan->iImage = p->iImage;
+  }
+  return pPlan;
+}
+
+/* ---- terms ------------------------------------------------------------------------------------ */
+
+/* What is known of the constraints while xBestIndex runs. */
+typedef struct PlanWork {
+  VtabTable *p;
+  sqlite3_index_info *pInfo;
+  Plan plan;
+  int aCons[PLAN_TERMS];              /* which constraint each term is */
+  sqlite3_value *apValue[PLAN_TERMS]; /* its value if it is a constant, or NULL */
+  int bLike;            /* LIKE and GLOB are SQLite's own: 1, 0, or -1: not asked yet */
+  sqlite3_int64 nLimit; /* rows asked for, or -1 */
+  int iOffset;          /* the constraint, or -1 */
+} PlanWork;
+
+/*
+** Whether the functions behind LIKE and GLOB are those that SQLite has built in.
+*/
+static int planLike(PlanWork *w) {
+  if (w->bLike < 0) {
+    sqlite3_stmt *pStmt = NULL;
+    w->bLike = 0;
+    if (sqlite3_prepare_v2(registryDb(w->p->pRegistry),
+                           "SELECT 1 FROM pragma_function_list"
+                           " WHERE name IN ('like','glob') AND narg=2 AND NOT builtin",
+                           -1, &pStmt, NULL) == SQLITE_OK &&
+        sqlite3_step(pStmt) == SQLITE_DONE) {
+      w->bLike = 1;
+    }
+    sqlite3_finalize(pStmt);
+  }
+  return w->bLike;
+}
+
+/*
+** A constraint as a term.  0 if it is none that can be answered.
+*/
+static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue) {
+  static const unsigned char aOp[][2] = {
+      {SQLITE_INDEX_CONSTRAINT_EQ, MMAPSYNC_EQ},
+      {SQLITE_INDEX_CONSTRAINT_LT, MMAPSYNC_LT},
+      {SQLITE_INDEX_CONSTRAINT_LE, MMAPSYNC_LE},
+      {SQLITE_INDEX_CONSTRAINT_GT, MMAPSYNC_GT},
+      {SQLITE_INDEX_CONSTRAINT_GE, MMAPSYNC_GE},
+      {SQLITE_INDEX_CONSTRAINT_NE, MMAPSYNC_NE},
+      {SQLITE_INDEX_CONSTRAINT_IS, MMAPSYNC_IS},
+      {SQLITE_INDEX_CONSTRAINT_ISNOT, MMAPSYNC_ISNOT},
+      {SQLITE_INDEX_CONSTRAINT_ISNULL, MMAPSYNC_IS},
+      {SQLITE_INDEX_CONSTRAINT_ISNOTNULL, MMAPSYNC_ISNOT},
+      {SQLITE_INDEX_CONSTRAINT_LIKE, PLAN_LIKE},
+      {SQLITE_INDEX_CONSTRAINT_GLOB, PLAN_GLOB},
+  };
+  const struct sqlite3_index_constraint *pCons = &w->pInfo->aConstraint[i];
+  const VtabTable *p = w->p;
+  int eColl;
+  size_t k = 0;
+  while (k < sizeof(aOp) / sizeof(aOp[0]) && aOp[k][0] != pCons->op) k++;
+  if (!pCons->usable || k == sizeof(aOp) / sizeof(aOp[0])) return 0;
+  memset(pTerm, 0, sizeof(*pTerm));
+  *ppValue = NULL;
+  pTerm->op = aOp[k][1];
+  pTerm->iCol = (short)(pCons->iColumn < 0 ? -1 : pCons->iColumn);
+  if (pTerm->iCol >= 0 && p->aMap[pTerm->iCol] < 0) return 0;
+  if (pCons->op == SQLITE_INDEX_CONSTRAINT_ISNULL ||
+      pCons->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) {
+    pTerm->flags = TERM_NULL | TERM_CONST;
+    return 1;
+  }
+  if (sqlite3_vtab_rhs_value(w->pInfo, i, ppValue) == SQLITE_OK) {
+    pTerm->flags = TERM_CONST;
+  } else {
+    *ppValue = NULL;
+  }
+  switch (pTerm->op) {
+  case PLAN_LIKE:
+  case PLAN_GLOB:
+    pTerm->eColl = pTerm->op == PLAN_LIKE ? MMAPSYNC_NOCASE : MMAPSYNC_BINARY;
+    if (pTerm->iCol < 0 || p->aCol[pTerm->iCol].aff != AFF_TEXT) return 0;
+    if (*ppValue != NULL && sqlite3_value_type(*ppValue) == SQLITE_TEXT) {
+      const char *z = (const char *)sqlite3_value_text(*ppValue);
+      if (z == NULL || strchr("%_*?[", *z) != NULL) return 0; /* it begins in any way, or nearly */
+    }
+    return planLike(w);
+  case MMAPSYNC_NE:
+  case MMAPSYNC_ISNOT: return pTerm->iCol >= 0 || p->pInfo->rowid >= 0;
+  default: break;
+  }
+  if (pTerm->iCol >= 0) {
+    eColl = valueCollation(sqlite3_vtab_collation(w->pInfo, i));
+    if (eColl < 0 || (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL)) return 0;
+    pTerm->eColl = (unsigned char)eColl;
+  }
+  if (pTerm->op == MMAPSYNC_EQ && columnOf(p, pTerm->iCol) >= 0 &&
+      sqlite3_vtab_in(w->pInfo, i, -1)) {
+    pTerm->flags |= TERM_LIST;
+  }
+  return 1;
+}
+
+/*
+** Whether two constants may be the bounds that SQLite makes of a LIKE or GLOB: of one length, and but for their
+** last character the same, perhaps without case.
+*/
+static int valuesPair(sqlite3_value *pA, sqlite3_value *pB) {
+  const char *a, *b;
+  int n;
+  if (sqlite3_value_type(pA) != SQLITE_TEXT || sqlite3_value_type(pB) != SQLITE_TEXT) return 0;
+  a = (const char *)sqlite3_value_text(pA);
+  b = (const char *)sqlite3_value_text(pB);
+  n = sqlite3_value_bytes(pA);
+  if (a == NULL || b == NULL || n != sqlite3_value_bytes(pB)) return 0;
+  return n <= 4 || sqlite3_strnicmp(a, b, n - 4) == 0;
+}
+
+/*
+** Marks pairs of terms that may stand for a LIKE or GLOB, and takes out the LIKE or GLOB beside them.
+*/
+static void planPairs(PlanWork *w) {
+  Plan *pPlan = &w->plan;
+  int i, j, n;
+  for (i = 0; i < pPlan->nTerm; i++) {
+    PlanTerm *a = &pPlan->aTerm[i];
+    if (a->op != MMAPSYNC_GE || w->apValue[i] == NULL) continue;
+    for (j = 0; j < pPlan->nTerm; j++) {
+      PlanTerm *b = &pPlan->aTerm[j];
+      if (b->op != MMAPSYNC_LT || w->apValue[j] == NULL) continue;
+      if (a->iCol != b->iCol || a->eColl != b->eColl) continue;
+      if (valuesPair(w->apValue[i], w->apValue[j])) {
+        a->flags |= TERM_PAIR;
+        b->flags |= TERM_PAIR;
       }
     }
   }
-  for (k = 0; k < p->pInfo->nkeys; k++) {
-    const mmapsync_key_info *pKey = mmapsync_key_about(p->pTab, k);
-    KeyMatch m;
-    m.iKey = k;
-    m.nPart = 0;
-    while (m.nPart < pKey->nparts && m.nPart < PLAN_PARTS) {
-      const mmapsync_part_def *pPart = &pKey->parts[m.nPart];
-      i = partFind(p, aPart, nPart, pPart->column, pPart->collation);
-      if (i < 0) break;
-      m.aPart[m.nPart++] = i;
-      if (aPart[i].bIn) break; /* a list gives ranges, and a range has no next part */
+  for (i = n = 0; i < pPlan->nTerm; i++) {
+    const PlanTerm *a = &pPlan->aTerm[i];
+    if (a->op == PLAN_LIKE || a->op == PLAN_GLOB) {
+      for (j = 0; j < pPlan->nTerm; j++) {
+        const PlanTerm *b = &pPlan->aTerm[j];
+        if ((b->flags & TERM_PAIR) != 0 && b->iCol == a->iCol && b->eColl == a->eColl) break;
+      }
+      if (j < pPlan->nTerm) continue;
     }
-    if (m.nPart == 0) continue;
-    m.bUnique = (pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0 && m.nPart == pKey->nparts;
-    m.rRow = keyRows(pKey, m.nPart, p->pInfo->rows);
-    if (pBest->iKey == MATCH_SCAN || m.rRow < pBest->rRow ||
-        (m.rRow == pBest->rRow && m.bUnique > pBest->bUnique) ||
-        (m.rRow == pBest->rRow && m.bUnique == pBest->bUnique && m.nPart > pBest->nPart)) {
-      *pBest = m;
+    w->aCons[n] = w->aCons[i];
+    w->apValue[n] = w->apValue[i];
+    pPlan->aTerm[n++] = *a;
+  }
+  pPlan->nTerm = n;
+}
+
+/*
+** Whether a term can be answered exactly in every snapshot (value.c).
+*/
+static int termOmits(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal) {
+  const char aff = columnAffinity(p, pTerm->iCol);
+  int eType = pVal != NULL ? sqlite3_value_type(pVal) : SQLITE_NULL;
+  if ((pTerm->flags & TERM_NULL) != 0) return 1;
+  if ((pTerm->flags & TERM_PAIR) != 0 || pTerm->op >= PLAN_LIKE) return 0;
+  if (pTerm->op >= MMAPSYNC_LT && pTerm->op <= MMAPSYNC_GE && orderDiffers(p, pTerm->eColl) &&
+      pTerm->iCol >= 0 && eType != SQLITE_INTEGER && eType != SQLITE_FLOAT) {
+    return 0;
+  }
+  if (eType == SQLITE_BLOB) return 1;
+  if (pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
+    return aff >= AFF_NUMERIC && (eType == SQLITE_INTEGER || eType == SQLITE_FLOAT);
+  }
+  if (aff >= AFF_NUMERIC) return 1;
+  if (eType != SQLITE_TEXT) return 0;
+  if (aff == AFF_BLOB) return 1;
+  return (p->pInfo->flags & MMAPSYNC_TABLE_VIEW) == 0 &&
+         (mmapsync_column_about(p->pTab, p->aMap[pTerm->iCol])->types &
+          (1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL)) == 0;
+}
+
+static void planTerms(PlanWork *w) {
+  Plan *pPlan = &w->plan;
+  int i;
+  for (i = 0; i < w->pInfo->nConstraint; i++) {
+    const struct sqlite3_index_constraint *pCons = &w->pInfo->aConstraint[i];
+    sqlite3_value *pVal = NULL;
+    if (pCons->op == SQLITE_INDEX_CONSTRAINT_LIMIT) {
+      if (pCons->usable && sqlite3_vtab_rhs_value(w->pInfo, i, &pVal) == SQLITE_OK) {
+        w->nLimit = sqlite3_value_int64(pVal);
+      }
+    } else if (pCons->op == SQLITE_INDEX_CONSTRAINT_OFFSET) {
+      if (pCons->usable) w->iOffset = i;
+    } else if (pPlan->nTerm < PLAN_TERMS) {
+      w->aCons[pPlan->nTerm] = i;
+      if (planTerm(w, i, &pPlan->aTerm[pPlan->nTerm], &w->apValue[pPlan->nTerm])) pPlan->nTerm++;
     }
+  }
+  planPairs(w);
+  for (i = 0; i < pPlan->nTerm; i++) {
+    if (termOmits(w->p, &pPlan->aTerm[i], w->apValue[i])) pPlan->aTerm[i].flags |= TERM_OMIT;
   }
 }
 
 /* ---- planning --------------------------------------------------------------------------------- */
 
-/*
-** A plan is what xBestIndex tells xFilter.
-**
-** idxNum   0  scan all rows
-**          1  look up the values in the key that serves them
-**          3  the same, and the last value is the list of an IN
-**
-** idxStr   used { ";" part } [ " (" for people ")" ]
-**   used   colUsed in hexadecimal: bit 63 stands for declared column 63 and all behind it
-**   part   column collation [ "i" ], one for each argument of xFilter, in their order
-**   column "r", the rowid, or the number of a declared column
-**   collation  "b" BINARY, "n" NOCASE, "t" RTRIM
-**   "i"    the argument is the list of an IN
-**
-** "5;0b (sku=?)": declared columns 0 and 2 are used, and column 0 has a value, to be compared as bytes.
-** No key is named: the snapshot that is read may have others than the one that was planned for.
-*/
-#define PLAN_KEY      1
-#define PLAN_LIST     2
-
-#define DEFAULT_ROWS  1048576.0 /* if no snapshot can be read; what SQLite takes without ANALYZE */
-#define LIST_VALUES   25.0      /* in an IN, likewise */
-
-/* In the planner's units, in which SQLite steps over a row of its own in 3 and finds one by rowid in 10
-** or more. */
-#define COST_START    10.0
-#define COST_SCAN_ROW 2.4
-#define COST_LOOKUP   4.0
-#define COST_KEY_ROW  3.0
-
-static const char aCollLetter[] = "bnt";
-
-static char *planText(const VtabTable *p, const sqlite3_index_info *pInfo, const PlanPart *aPart,
-                      const KeyMatch *pMatch) {
-  sqlite3_str *pStr = sqlite3_str_new(registryDb(p->pRegistry));
+static void planOrder(PlanWork *w) {
+  const sqlite3_index_info *pInfo = w->pInfo;
+  Plan *pPlan = &w->plan;
+  int eMode = sqlite3_vtab_distinct(w->pInfo);
   int i;
-  sqlite3_str_appendf(pStr, "%llx", (sqlite3_uint64)pInfo->colUsed);
-  for (i = 0; i < pMatch->nPart; i++) {
-    const PlanPart *pPart = &aPart[pMatch->aPart[i]];
-    sqlite3_str_appendchar(pStr, 1, ';');
-    if (pPart->iCol < 0) {
-      sqlite3_str_appendchar(pStr, 1, 'r');
-    } else {
-      sqlite3_str_appendf(pStr, "%d", pPart->iCol);
+  if (pInfo->nOrderBy == 0 || pInfo->nOrderBy > PLAN_ORDER) return;
+  pPlan->bDistinct = eMode >= 2;
+  for (i = 0; i < pInfo->nOrderBy; i++) {
+    PlanOrder *pOrder = &pPlan->aOrder[i];
+    pOrder->iCol = (short)(pInfo->aOrderBy[i].iColumn < 0 ? -1 : pInfo->aOrderBy[i].iColumn);
+    pOrder->bDesc = pInfo->aOrderBy[i].desc;
+    if (pOrder->iCol >= 0 && orderDiffers(w->p, w->p->aCol[pOrder->iCol].eColl)) return;
+  }
+  pPlan->nOrder = pInfo->nOrderBy;
+  pPlan->eOrder = PLAN_ORDERED;
+  if (eMode == 1 || eMode == 2) {
+    int nNeed = eMode == 1 ? VERSION_GROUPS : VERSION_DISTINCT;
+    if (sqlite3_libversion_number() >= nNeed) pPlan->eOrder = PLAN_GROUPED;
+  }
+}
+
+/*
+** Whether the OFFSET can be taken over: SQLite is left nothing to check and nothing to sort.  What it calls <= or
+** >= may be the comparison of a row value, of which it hands over the first column and checks the rest itself,
+** unless a constant stands there.
+*/
+static int planOffset(const PlanWork *w) {
+  const sqlite3_index_info *pInfo = w->pInfo;
+  int n = 0;
+  int i;
+  if (w->iOffset < 0 || sqlite3_libversion_number() < VERSION_OFFSET) return 0;
+  if (pInfo->nOrderBy > 0 && (w->plan.eOrder == PLAN_ANY || !w->plan.route.bOrdered)) return 0;
+  for (i = 0; i < pInfo->nConstraint; i++) {
+    int op = pInfo->aConstraint[i].op;
+    if (op != SQLITE_INDEX_CONSTRAINT_LIMIT && op != SQLITE_INDEX_CONSTRAINT_OFFSET) n++;
+  }
+  if (n != w->plan.nTerm) return 0;
+  for (i = 0; i < w->plan.nTerm; i++) {
+    const PlanTerm *pTerm = &w->plan.aTerm[i];
+    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16 || i >= 16) return 0;
+    if ((pTerm->op == MMAPSYNC_LE || pTerm->op == MMAPSYNC_GE) &&
+        (pTerm->flags & TERM_CONST) == 0) {
+      return 0;
     }
-    sqlite3_str_appendchar(pStr, 1, aCollLetter[pPart->eColl]);
-    if (pPart->bIn) sqlite3_str_appendchar(pStr, 1, 'i');
   }
-  for (i = 0; i < pMatch->nPart; i++) {
-    const PlanPart *pPart = &aPart[pMatch->aPart[i]];
-    sqlite3_str_appendf(pStr, "%s%s%s", i == 0 ? " (" : " AND ",
-                        pPart->iCol < 0 ? "rowid" : p->aCol[pPart->iCol].zName,
-                        pPart->bIn ? " IN ?" : "=?");
-  }
-  if (pMatch->nPart > 0) sqlite3_str_appendchar(pStr, 1, ')');
-  return sqlite3_str_finish(pStr);
+  return 1;
 }
 
 /*
-** Whether constraint i compares column iCol by the collation that SQLite names.  For the columns of a row
-** value before IN it names BINARY whatever they are compared by, and hands over only one of the values that
-** their collation calls equal.  Nothing says that it is one of these; but a single value that is known now
-** stands alone on its side, and what is compared by the column's own collation needs no knowing.
+** Marks the terms that the route's key serves.
 */
-static int planCollates(const VtabTable *p, sqlite3_index_info *pInfo, int i, int iCol, int eColl) {
-  sqlite3_value *pVal = NULL;
-  return eColl == p->aCol[iCol].eColl || sqlite3_vtab_rhs_value(pInfo, i, &pVal) == SQLITE_OK;
-}
-
-/*
-** The constraints that a lookup may use.
-*/
-static int planParts(const VtabTable *p, sqlite3_index_info *pInfo, PlanPart *aPart, int nMax) {
-  int nPart = 0;
+static void planMark(Plan *pPlan) {
+  const Route *pRoute = &pPlan->route;
   int i;
-  for (i = 0; i < pInfo->nConstraint && nPart < nMax; i++) {
-    const struct sqlite3_index_constraint *pCons = &pInfo->aConstraint[i];
-    PlanPart *pPart = &aPart[nPart];
-    if (!pCons->usable || pCons->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-    pPart->iCol = pCons->iColumn < 0 ? -1 : pCons->iColumn;
-    pPart->eColl = valueCollation(sqlite3_vtab_collation(pInfo, i));
-    pPart->iCons = i;
-    if (pPart->iCol < 0) {
-      pPart->eColl = MMAPSYNC_BINARY;
-    } else if (pPart->eColl < 0 || p->aMap[pPart->iCol] < 0 ||
-               !planCollates(p, pInfo, i, pPart->iCol, pPart->eColl)) {
-      continue;
-    }
-    pPart->bIn =
-        pPart->iCol >= 0 && p->aCol[pPart->iCol].aff < AFF_NUMERIC && sqlite3_vtab_in(pInfo, i, -1);
-    nPart++;
-  }
-  return nPart;
+  for (i = 0; i < pRoute->nEq; i++) pPlan->aTerm[pRoute->aEq[i]].flags |= TERM_KEY;
+  if (pRoute->iFrom >= 0) pPlan->aTerm[pRoute->iFrom].flags |= TERM_KEY;
+  if (pRoute->iTo >= 0) pPlan->aTerm[pRoute->iTo].flags |= TERM_KEY;
 }
 
 /*
-** Fills in *pInfo for a lookup in the key of *pMatch.
+** Tells SQLite what was chosen.
 */
-static void planLookup(const VtabTable *p, sqlite3_index_info *pInfo, const PlanPart *aPart,
-                       const KeyMatch *pMatch) {
-  double rLookup = 1;
+static void planTell(PlanWork *w) {
+  sqlite3_index_info *pInfo = w->pInfo;
+  Plan *pPlan = &w->plan;
+  const Route *pRoute = &pPlan->route;
+  double rOut = routeMatches(w->p, pPlan, w->apValue) * (double)w->p->pInfo->rows;
   int i;
-  pInfo->idxNum = PLAN_KEY;
-  for (i = 0; i < pMatch->nPart; i++) {
-    const PlanPart *pPart = &aPart[pMatch->aPart[i]];
-    pInfo->aConstraintUsage[pPart->iCons].argvIndex = i + 1;
-    if (pPart->bIn) {
-      pInfo->idxNum |= PLAN_LIST;
-      rLookup = LIST_VALUES;
-      sqlite3_vtab_in(pInfo, pPart->iCons, 1);
-    } else if (pPart->iCol < 0) {
+  for (i = 0; i < pPlan->nTerm; i++) {
+    const PlanTerm *pTerm = &pPlan->aTerm[i];
+    struct sqlite3_index_constraint_usage *pUse = &pInfo->aConstraintUsage[w->aCons[i]];
+    pUse->argvIndex = i + 1;
+    pUse->omit = (pTerm->flags & TERM_OMIT) != 0;
+    if ((pTerm->flags & TERM_LIST) != 0) {
+      sqlite3_vtab_in(pInfo, w->aCons[i], 1);
+      pInfo->idxNum |= 2;
+    } else if (pTerm->iCol < 0 && pTerm->op == MMAPSYNC_EQ) {
       pInfo->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     }
+    if ((pTerm->flags & TERM_KEY) != 0) pInfo->idxNum |= 1;
   }
-  {
-    double rScan = COST_START + COST_SCAN_ROW * (double)p->pInfo->rows;
-    double rRow = rLookup * pMatch->rRow;
-    double rCost = rLookup * COST_LOOKUP + rRow * COST_KEY_ROW;
-    if (rRow > (double)p->pInfo->rows) rRow = (double)p->pInfo->rows;
-    pInfo->estimatedRows = rRow < 1 ? 1 : (sqlite3_int64)rRow;
-    pInfo->estimatedCost = rCost < rScan ? rCost : rScan;
+  if (pPlan->bOffset) {
+    pInfo->aConstraintUsage[w->iOffset].argvIndex = pPlan->nTerm + 1;
+    pInfo->aConstraintUsage[w->iOffset].omit = 1;
+    pInfo->idxNum |= 128;
   }
+  if (pPlan->eOrder != PLAN_ANY) {
+    pInfo->orderByConsumed = 1;
+    pInfo->idxNum |= 4;
+    if (pRoute->bReverse) pInfo->idxNum |= 8;
+    if (pPlan->eOrder == PLAN_GROUPED) pInfo->idxNum |= 16;
+  }
+  if (pPlan->bDistinct) pInfo->idxNum |= 32;
+  if (rOut > pRoute->rRow) rOut = pRoute->rRow;
+  pInfo->estimatedRows = rOut < 1 ? 1 : (sqlite3_int64)rOut;
+  pInfo->estimatedCost = pRoute->rCost;
 }
 
 int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
-  enum { kMost = 2 * PLAN_PARTS };
   VtabTable *p = (VtabTable *)pVtab;
-  PlanPart aPart[kMost];
-  KeyMatch match = {.iKey = MATCH_SCAN};
-  double rRows = DEFAULT_ROWS;
+  PlanWork w;
   char *zErr = NULL;
+  int bFilter = 0;
   /* Keys and counts are those of the newest snapshot.  If there is none to be read, any plan will do:
   ** running it says why. */
   int pinned = channelPin(p->pChannel, 1, &zErr) == SQLITE_OK;
+  memset(&w, 0, sizeof(w));
+  w.p = p;
+  w.pInfo = pInfo;
+  w.bLike = w.iOffset = -1;
+  w.nLimit = -1;
+  w.plan.mUsed = pInfo->colUsed;
+  pInfo->estimatedRows = (sqlite3_int64)DEFAULT_ROWS;
+  pInfo->estimatedCost = 3 * DEFAULT_ROWS;
   if (pinned && vtabMatch(p) == SQLITE_OK) {
-    rRows = (double)p->pInfo->rows;
-    int nPart = planParts(p, pInfo, aPart, kMost);
-    keyChoose(p, aPart, nPart, &match);
+    planTerms(&w);
+    planOrder(&w);
+    routeChoose(p, &w.plan, w.apValue, w.iOffset < 0 ? w.nLimit : -1, &w.plan.route);
+    planMark(&w.plan);
+    w.plan.bOffset = planOffset(&w);
+    if (!w.plan.route.bOrdered) w.plan.eOrder = PLAN_ANY;
+    planTell(&w);
   }
   sqlite3_free(zErr);
   sqlite3_free(p->base.zErrMsg);
   p->base.zErrMsg = NULL;
-  if (match.iKey != MATCH_SCAN) {
-    planLookup(p, pInfo, aPart, &match);
-  } else {
-    pInfo->idxNum = 0;
-    pInfo->estimatedRows = rRows < 1 ? 1 : (sqlite3_int64)rRows;
-    pInfo->estimatedCost = COST_START + COST_SCAN_ROW * rRows;
-  }
   if (pinned) channelUnpin(p->pChannel);
-  pInfo->idxStr = planText(p, pInfo, aPart, &match);
+  pInfo->idxStr = planText(p, &w.plan, &bFilter);
+  if (bFilter) pInfo->idxNum |= 64;
   pInfo->needToFreeIdxStr = 1;
   return pInfo->idxStr == NULL ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-/*
-** Reads an idxStr into *pPlan and finds the key for it in the snapshot that is pinned.
-*/
-static void planRead(const VtabTable *p, const char *zText, Plan *pPlan) {
-  char *z;
-  pPlan->mUsed = strtoull(zText, &z, 16);
-  pPlan->nPart = 0;
-  while (*z == ';') {
-    PlanPart *pPart = &pPlan->aPart[pPlan->nPart++];
-    assert(pPlan->nPart <= PLAN_PARTS);
-    z++;
-    pPart->iCol = -1;
-    if (*z == 'r') {
-      z++;
-    } else {
-      pPart->iCol = (int)strtol(z, &z, 10);
-    }
-    assert(pPart->iCol < p->nCol);
-    pPart->eColl = (int)(strchr(aCollLetter, *z++) - aCollLetter);
-    pPart->bIn = *z == 'i';
-    if (pPart->bIn) z++;
-    pPart->iCons = -1;
-  }
-  assert(*z == '\0' || *z == ' ');
-  keyChoose(p, pPlan->aPart, pPlan->nPart, &pPlan->match);
-}
-
-/*
-** The plan for an idxStr.  Statements run again and again with the same one, so the last is kept.
-*/
-const Plan *planGet(VtabTable *p, const char *zText) {
-  if (p->plan.iImage == p->iImage && strcmp(p->plan.zText, zText) == 0) return &p->plan;
-  planRead(p, zText, &p->plan);
-  p->plan.iImage = 0;
-  if (strlen(zText) < PLAN_TEXT) {
-    strcpy(p->plan.zText, zText);
-    p->plan.iImage = p->iImage;
-  }
-  return &p->plan;
 }
