@@ -11,10 +11,10 @@
 ** the exact word that was seen, so that a new owner who claims meanwhile keeps its pin.
 **
 ** STUCK.  Who still pins when the grace time is over keeps the file, and the write goes to a new one
-** (replace).  The pin then stands for a file that has no name any more.  It is remembered by its n, or, of
-** locks, by the value of replaced[i] they are placed on, and delays no later publish of this handle.  It is
-** remembered only after the rename: a write that is given up before has not taken the name away.  A pin of
-** this very handle is stuck at once, since nobody would end it while we wait.
+** (replace).  The pin then stands for a file that has no name any more, and delays no later publish, of
+** whatever writer: what it was made with, the value of replaced[i] that its slot tells or its lock is placed on,
+** is below from[i] of P_writer.  That is stored only after the rename: a write that is given up before has not
+** taken the name away.  A pin of this very handle is stuck at once, since nobody would end it while we wait.
 **
 ** Counters cannot be told from each other, nor their readers be trusted to notice a new file: those of the
 ** crate do not.  So a counter that is not 0 when the grace time is over is set to 0, as the crate does it,
@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -46,7 +45,8 @@ typedef struct Drain {
   uint64_t start; /* 0: nobody was waited for yet */
   uint64_t pause; /* ns */
   unsigned looks;
-  int over; /* the grace time is */
+  int over;      /* the grace time is */
+  uint32_t from; /* pins with an older note do not count */
 } Drain;
 
 static void relax(void) {
@@ -106,39 +106,15 @@ const mmapsync_reader *mmapsync_held(const mmapsync *h, size_t *count) {
 
 /* ---- slots -------------------------------------------------------------------------------------- */
 
-static int slotKnown(const HandleDrain *drain, unsigned index, uint32_t k, uint64_t word) {
-  return k < drain->nknown && drain->known[index][k] == SLOT_N(word);
-}
-
-/* Notes a slot as stuck, with room to remember it later: after the rename nothing may fail. */
-static int slotStuck(mmapsync *h, const Slot *slot, uint32_t k, uint64_t word) {
-  HandleDrain *drain = &h->writer.drain;
-  mmapsync_reader *r;
-  unsigned i;
-
-  if (drain->nstuck == drain->maxstuck) {
-    uint32_t most = drain->maxstuck ? 2 * drain->maxstuck : 16;
-    HandleStuck *more = realloc(drain->stuck, most * sizeof(*more));
-    if (!more) return handleNomem(h);
-    drain->stuck = more;
-    drain->maxstuck = most;
-  }
-  if (k >= drain->nknown) {
-    uint32_t most = (k | 63) + 1;
-    for (i = 0; i < 2; i++) {
-      uint64_t *more = realloc(drain->known[i], most * sizeof(*more));
-      if (!more) return handleNomem(h);
-      memset(more + drain->nknown, 0xff, (most - drain->nknown) * sizeof(*more)); /* no n */
-      drain->known[i] = more;
-    }
-    drain->nknown = most;
-  }
-  drain->stuck[drain->nstuck].slot = k;
-  drain->stuck[drain->nstuck].n = SLOT_N(word);
-  drain->nstuck++;
-  r = heldAdd(h, MMAPSYNC_PIN_SLOT);
-  if (r) readersSlot(slot, k, word, r);
-  return MMAPSYNC_OK;
+/* From which note on a pin of the file counts.  0, that is all of them, if the count has gone round or the page
+** was damaged; and it stays so until the next replace, or else replaced[i] could rise past what stands there. */
+static uint32_t drainFrom(const HandleDrain *drain, unsigned index) {
+  _Atomic uint32_t *shared = &drain->page.shared->from[index];
+  /* relaxed, both: no other process writes here */
+  uint32_t from = atomic_load_explicit(shared, memory_order_relaxed);
+  if (from <= pageReplaced(&drain->page, index)) return from;
+  atomic_store_explicit(shared, 0, memory_order_relaxed);
+  return 0;
 }
 
 static int drainSlots(mmapsync *h, Drain *d) {
@@ -148,11 +124,6 @@ static int drainSlots(mmapsync *h, Drain *d) {
   uint32_t k, used;
   int rc = slotsUsed(h, &drain->slots, &used);
 
-  if (drain->slots.mended) {
-    /* Slots may have lost their n, and begin anew. */
-    for (k = 0; k < drain->nknown; k++) drain->known[0][k] = drain->known[1][k] = UINT64_MAX;
-    drain->slots.mended = 0;
-  }
   for (k = 0; rc == MMAPSYNC_OK && k < used; k++) {
     Slot *slot = &drain->slots.shared->slot[k];
     for (;;) {
@@ -160,7 +131,8 @@ static int drainSlots(mmapsync *h, Drain *d) {
       ** the claim in slotEnter(), and acquires what slotLeave() released */
       uint64_t word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
       int alive = 1, mine;
-      if (!(word & bit) || slotKnown(drain, d->index, k, word)) break;
+      /* Half of each: slots.h */
+      if (!(word & bit) || slotNote(word, d->index) < d->from / 2) break;
       mine = own->slot && own->number == k;
       if (!mine && (d->looks >= LOOKS || d->over)) alive = slotsAlive(&drain->slots, k);
       if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
@@ -178,7 +150,9 @@ static int drainSlots(mmapsync *h, Drain *d) {
         continue;
       }
       if (mine || d->over) {
-        rc = slotStuck(h, slot, k, word);
+        mmapsync_reader *r = heldAdd(h, MMAPSYNC_PIN_SLOT);
+        if (r) readersSlot(slot, k, word, r);
+        h->writer.renew = h->writer.replaced = 1;
         break;
       }
       rc = drainPause(h, d);
@@ -217,18 +191,12 @@ static int drainLocks(mmapsync *h, Drain *d) {
   int there, rc, skip = drainWindow(h);
 
   while (skip == 0) {
-    uint32_t to = pageReplaced(&drain->page, d->index);
-    uint32_t from = drain->from[d->index];
-    if (to < from) { /* the count has gone round, or the page was damaged */
-      from = 0;
-      to = UINT32_MAX;
-    }
     /* Its fences pair with the ones beside lockClaim(), in lockAttach() and in lockDrop(). */
-    there = sysBytesHeld(drain->page.fd, PAGE_PIN_FILE(d->index) + (off_t)from,
-                         (off_t)to - (off_t)from + 1);
+    there = sysBytesHeld(drain->page.fd, PAGE_PIN_FILE(d->index) + (off_t)d->from,
+                         ((off_t)1 << 32) - (off_t)d->from);
     if (there < 0) skip = -1;
     if (there <= 0) break;
-    if (d->over || pinsOwnLock(h->state, d->index, from)) {
+    if (d->over || pinsOwnLock(h->state, d->index, d->from)) {
       mmapsync_reader *r = heldAdd(h, MMAPSYNC_PIN_LOCK);
       if (r) r->pins[d->index] = 1;
       h->writer.renew = h->writer.replaced = 1;
@@ -323,10 +291,9 @@ int drainWait(mmapsync *h) {
 
   w->waited_ms = 0;
   w->renew = w->replaced = 0;
-  w->drain.nstuck = 0;
   w->drain.nheld = 0;
+  d.from = drainFrom(&w->drain, d.index);
   rc = drainSlots(h, &d);
-  if (w->drain.nstuck != 0) w->renew = w->replaced = 1;
   if (rc == MMAPSYNC_OK) rc = drainLocks(h, &d);
   if (rc == MMAPSYNC_OK && w->replaced && h->opt.foreign == MMAPSYNC_FOREIGN_BUSY) {
     rc = handleError(
@@ -340,17 +307,6 @@ int drainWait(mmapsync *h) {
     w->waited_ms = (uint32_t)((spent + NS_PER_MS / 2) / NS_PER_MS);
   }
   return rc;
-}
-
-void drainReplaced(mmapsync *h) {
-  HandleDrain *drain = &h->writer.drain;
-  unsigned index = h->writer.index;
-  uint32_t i;
-  for (i = 0; i < drain->nstuck; i++) {
-    drain->known[index][drain->stuck[i].slot] = drain->stuck[i].n;
-  }
-  drain->nstuck = 0;
-  drain->from[index] = pageReplaced(&drain->page, index);
 }
 
 int drainWaiting(mmapsync *h) {
@@ -372,9 +328,6 @@ void drainClose(mmapsync *h) {
   HandleDrain *drain = &h->writer.drain;
   pageClose(&drain->page);
   slotsClose(&drain->slots);
-  free(drain->known[0]);
-  free(drain->known[1]);
-  free(drain->stuck);
   memset(drain, 0, sizeof(*drain));
   drain->page.fd = drain->slots.fd = -1;
 }

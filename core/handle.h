@@ -31,24 +31,11 @@ typedef struct HandleAbout {
   mmapsync_view view; /* what it gave */
 } HandleAbout;
 
-/* A slot whose pin is waited for in vain, and the n it was made with. */
-typedef struct HandleStuck {
-  uint32_t slot;
-  uint64_t n;
-} HandleStuck;
-
 /* What a writer knows of readers.  Owned by drain.c. */
 typedef struct HandleDrain {
   Page page;       /* P_writer, for writing */
   Slots slots;     /* P_readers, all slots */
   uint64_t window; /* until when this handle, as it said in P_writer, does not look at lock pins */
-  /* Pins that stand for files which were replaced: of slot k on file i, if its n is known[i][k]; by lock on
-  ** file i, if its value is below from[i]. */
-  uint64_t *known[2];
-  uint32_t nknown; /* slots that `known` has room for */
-  uint32_t from[2];
-  HandleStuck *stuck; /* slots that will be known when the file is replaced */
-  uint32_t nstuck, maxstuck;
   mmapsync_reader held[MMAPSYNC_HELD_MOST]; /* who held at the end of the last grace time */
   uint32_t nheld;
 } HandleDrain;
@@ -203,12 +190,11 @@ void progressEnd(mmapsync *h, int swept);
 
 /* In drain.c, for write.c.  drainOpen() opens what the wait takes, with the lock held; drainWait() waits
 ** until nobody reads file w->index: sets w->waited_ms and w->reset, and w->renew and w->replaced if readers
-** are left the file.  drainReplaced() notes after the rename that they have lost the name.
+** are left the file.
 ** drainWaiting(), before the switch, takes note of who waits for it, and drainWake() after it wakes them and who
 ** came in between. */
 int drainOpen(mmapsync *h, int fresh);
 int drainWait(mmapsync *h);
-void drainReplaced(mmapsync *h);
 int drainWaiting(mmapsync *h);
 void drainWake(mmapsync *h, int waiting);
 void drainClose(mmapsync *h);

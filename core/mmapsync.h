@@ -92,9 +92,10 @@
 **
 ** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  Readers that have died
 ** are not waited for.  Who still holds a view when that time is over keeps it, with its bytes: the write goes
-** to a new file (result.replaced), and this handle does not wait for that view again; another handle that writes
-** does, once.  This takes memory for one more payload while the view lasts.  A handle that writes while it holds a view of the older snapshot itself does
-** not wait for itself.
+** to a new file (result.replaced), and nobody waits for that view again, whatever handle or process writes next.
+** (A writer that is killed, or fails, before it has given the new file the old one's name leaves the wait to the
+** next.)  This takes memory for one more payload while the view lasts.  A handle that writes while it holds a
+** view of the older snapshot itself does not wait for itself.
 **    Views by counter (MMAPSYNC_PIN_COUNTER) are different: one that outlives the grace time loses its snapshot:
 ** the file is overwritten under it, also by a write that is aborted in the end; the next result of that handle
 ** says `reset`; and nothing read through the view from then on can be relied on.

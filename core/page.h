@@ -14,6 +14,9 @@
 **                                    whether its mapping is still of the file at the name
 **             24  u64   window       not 0: the writer may publish without a look at lock pins, until the time
 **                                    of its clock that stands here (pins.h, WINDOW)
+**             32  u32   from[2]      what replaced[i] came to when file i last got a new file for certain; 0: not
+**                                    yet.  A pin with an older note is of a file that has lost its name, and
+**                                    no writer waits for it
 **             64  u64   sequence     of the newest snapshot; keeps the count when a writer of another
 **                                    kind has published meanwhile and left no trailer
 **             72  u64   boot         hash of the kernel's boot id under which the newest snapshot was
@@ -60,7 +63,8 @@ typedef struct PageShared {
   _Atomic uint64_t layout;
   _Atomic uint32_t replaced[2];
   _Atomic uint64_t window;
-  uint64_t unused0[4];
+  _Atomic uint32_t from[2];
+  uint64_t unused0[3];
   _Atomic uint64_t sequence;
   _Atomic uint64_t boot;
   _Atomic uint64_t started_ns;
@@ -74,8 +78,9 @@ typedef struct PageShared {
 } PageShared;
 
 _Static_assert(offsetof(PageShared, replaced) == 16 && offsetof(PageShared, window) == 24 &&
-                   offsetof(PageShared, sequence) == 64 && offsetof(PageShared, pid) == 96 &&
-                   offsetof(PageShared, table) == 128 && sizeof(PageShared) == 192,
+                   offsetof(PageShared, from) == 32 && offsetof(PageShared, sequence) == 64 &&
+                   offsetof(PageShared, pid) == 96 && offsetof(PageShared, table) == 128 &&
+                   sizeof(PageShared) == 192,
                "the writer's page has a fixed layout");
 
 typedef struct Page {

@@ -202,7 +202,7 @@ static int attachKind(mmapsync *h, int kind) {
     rc = slotsClaim(h, &s->slots, &p->number);
     if (rc != MMAPSYNC_OK) return rc;
     p->slot = &s->slots.shared->slot[p->number];
-    p->word = atomic_load_explicit(&p->slot->word, memory_order_relaxed);
+    p->word = 0;
     return MMAPSYNC_OK;
   case MMAPSYNC_PIN_LOCK:
     if (!s->page.shared) return MMAPSYNC_NOTFOUND;
@@ -272,7 +272,10 @@ int pinsAttach(mmapsync *h, int foreign, uint64_t version) {
 int pinsEnter(mmapsync *h, const uint32_t note[2], uint64_t *version) {
   State *s = h->state;
   switch (s->pins->chosen) {
-  case MMAPSYNC_PIN_SLOT: *version = slotEnter(s); return MMAPSYNC_OK;
+  case MMAPSYNC_PIN_SLOT:
+    slotSay(s->pins, note);
+    *version = slotEnter(s);
+    return MMAPSYNC_OK;
   case MMAPSYNC_PIN_COUNTER: *version = counterEnter(s->shared); return MMAPSYNC_OK;
   default: return lockEnter(h, note, version);
   }

@@ -72,11 +72,13 @@ typedef struct PinLock {
 
 /* What a handle knows of its pins, in memory that is wiped in a child.  All 0: not attached. */
 typedef struct Pins {
-  int kind;         /* by what the next view is pinned: MMAPSYNC_PIN_..., or 0: ask pinsAttach() */
-  uint32_t alive;   /* the process that attached; 0 in a child */
-  Slot *slot;       /* NULL: no slot is claimed */
-  uint64_t word;    /* the slot's pin word, as last stored outside of a claim */
-  uint32_t held[2]; /* views pinned by the slot, of each file */
+  int kind;       /* by what the next view is pinned: MMAPSYNC_PIN_..., or 0: ask pinsAttach() */
+  uint32_t alive; /* the process that attached; 0 in a child */
+  Slot *slot;     /* NULL: no slot is claimed */
+  uint64_t
+      word; /* the slot's pin word without the claim in progress, or as it will be (slotSay()) */
+  uint32_t said[2];    /* the notes in that word */
+  uint32_t held[2];    /* views pinned by the slot, of each file */
   uint32_t counted[2]; /* views pinned by counter */
   uint32_t number;     /* of the slot */
   uint32_t present;    /* 1: the presence byte is locked */
@@ -91,13 +93,21 @@ static inline int pinsForked(const State *s) {
 
 /* ---- by slot: in line, since this is the way into every read -------------------------------------- */
 
+/* What claims from now on say of the handle's mappings: they are of files as they were at these values of
+** replaced[]. */
+static inline void slotSay(Pins *p, const uint32_t note[2]) {
+  p->said[0] = note[0];
+  p->said[1] = note[1];
+  p->word = slotNotes(note) | (p->word & SLOT_MASK);
+}
+
 /* R1 to R4.  Returns the version word of the snapshot, whose file is claimed; or 0, with no claim. */
 static inline uint64_t slotEnter(const State *s) {
   Pins *p = s->pins;
   /* A hint which bit to set; what was stored with it is not looked at. */
   uint64_t v = atomic_load_explicit(&s->shared->version, memory_order_relaxed);
-  uint64_t next = p->word + (SLOT_MASK + 1); /* n + 1, and the bits of views that are held */
-  uint64_t word = next | UINT64_C(1) << versionIndex(v);
+  uint64_t word = p->word | UINT64_C(1)
+                                << versionIndex(v); /* and the bits of views that are held */
   uint64_t w;
 
   if (v == 0) return 0;
@@ -107,9 +117,9 @@ static inline uint64_t slotEnter(const State *s) {
   /* sequentially consistent: comes after the claim; and acquires what the switch released */
   w = atomic_load_explicit(&s->shared->version, memory_order_seq_cst);
   if (versionIndex(w) != versionIndex(v) || w == 0) {
-    atomic_store_explicit(&p->slot->word, next | SLOT_MASK, memory_order_seq_cst);
+    atomic_store_explicit(&p->slot->word, word | SLOT_MASK, memory_order_seq_cst);
     w = atomic_load_explicit(&s->shared->version, memory_order_seq_cst);
-    word = w ? next | UINT64_C(1) << versionIndex(w) : next;
+    word = w ? p->word | UINT64_C(1) << versionIndex(w) : p->word;
     /* release: whatever was read under the bit that goes, if anything */
     atomic_store_explicit(&p->slot->word, word, memory_order_release);
   }

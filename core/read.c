@@ -10,7 +10,8 @@
 ** A writer that publishes ever larger payloads, each just when the last was mapped, could so keep a reader
 ** from entering for as long as it likes.  After READ_ROUNDS tries the reader therefore keeps its claim and
 ** maps under it: if replaced[i] is what was noted before the claim, and still is after the mapping, then the
-** file was replaced neither before nor meanwhile, and will not be overwritten while the claim is held.
+** file was replaced neither before nor meanwhile, and will not be overwritten while the claim is held.  It is that
+** note that the claim was made with, not one of an older mapping: the handle's mapping has it, or there is none.
 **
 ** TRUST.  A mapping serves a version word if it shows that word's trailer.  If it does not, the payload
 ** is either another writer's, which has none, or the mapping is not of the file at the path (somebody
@@ -121,38 +122,10 @@ static int readMisfit(const mmapsync *h, uint64_t version) {
   return h->about.valid ? p->chosen == MMAPSYNC_PIN_COUNTER : p->chosen != MMAPSYNC_PIN_COUNTER;
 }
 
-/* After dataMap(), with no claim: the slot's bit goes if it stood for views of a file that has lost its name. */
+/* After dataMap(), with no claim: the slot's bit goes if it stood for views of a file that has lost its name.  The
+** next claim says the new mapping's note, by which they would be waited for. */
 static void readOrphans(mmapsync *h, unsigned index) {
   if (h->state->pins->slot) slotLeave(h->state->pins, index);
-}
-
-/*
-** For a handle that reads on while it holds views by slot: each claim renews the slot's word, bits of held views
-** included, so a writer that knows the pin as one of a file without a name would no longer know it.  A bit is
-** dropped when its file is found to have lost the name.
-*/
-static void readHeld(mmapsync *h) {
-  Pins *p = h->state->pins;
-  struct stat st;
-  unsigned i;
-  for (i = 0; i < 2; i++) {
-    DataMap *map = h->maps[i];
-    uint32_t note;
-    if (p->held[i] == 0 || !map) continue;
-    note = pageReplaced(&h->state->page, i);
-    if (map->replaced == note) continue;
-    if (sysStat(h->data_name[i], &st) != 0) continue;
-    if (st.st_dev == map->device && st.st_ino == map->inode) {
-      map->replaced = note;
-    } else {
-      dataOrphan(h, i);
-      h->maps[i] = NULL;
-      dataUnref(map);
-      h->about.quick = 0;
-      h->about.version = 0;
-      readOrphans(h, i);
-    }
-  }
 }
 
 /* Whether what was found at the path may be another snapshot's file: the claim was given back before. */
@@ -184,7 +157,6 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   int rc, round, i;
 
   view->map = NULL;
-  if (h->state) readHeld(h);
   for (round = 0;; round++) {
     if (!h->state) noted[0] = noted[1] = 0;
     if (!h->state || !h->state->pins->kind) {
@@ -205,9 +177,8 @@ int readPin(mmapsync *h, mmapsync_view *view) {
     }
     index = versionIndex(version);
     map = h->maps[index];
-    /* The note is compared after the last look at the version. */
-    if (map && map->replaced == pageReplaced(&h->state->page, index) &&
-        readShows(h, map, version)) {
+    /* The note that was said with the claim is compared, after the last look at the version. */
+    if (map && note[index] == pageReplaced(&h->state->page, index) && readShows(h, map, version)) {
       if (!readMisfit(h, version)) break;
       pinsDrop(h->state, index, note);
       rc = readAttach(h, !h->about.valid, version);
@@ -339,7 +310,9 @@ static inline int readQuick(mmapsync *h, mmapsync_view *view) {
     return 0;
   }
   version = slotEnter(s);
-  if (version == about->version && map->replaced == pageReplaced(&s->page, map->index)) {
+  /* What the claim has said is compared: a note that readPin() took for this mapping, or an older one. */
+  if (version == about->version &&
+      s->pins->said[map->index] == pageReplaced(&s->page, map->index)) {
     t = dataTrailer(map, about->view.size);
     /* relaxed: slotEnter() has acquired */
     if (atomic_load_explicit(&t->word[TRAILER_SEQUENCE_WORD], memory_order_relaxed) ==

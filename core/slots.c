@@ -27,7 +27,7 @@
 #define SLOTS_MAGIC   "mmapsrd" /* and its NUL */
 
 /* Raised when readers and writers of two builds would not understand each other's pins. */
-#define LAYOUT_FORMAT UINT64_C(1)
+#define LAYOUT_FORMAT UINT64_C(2)
 
 /* Slots of the dead that one search asks the kernel about. */
 #define PROBE_MOST    16u
@@ -135,16 +135,17 @@ static void slotsTake(Slots *s, uint32_t number) {
   Slot *slot = &p->slot[number];
   /* sequentially consistent: if another owner has raised it far enough, that comes before our first claim */
   uint32_t used = atomic_load_explicit(&p->used, memory_order_seq_cst);
-  uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 
-  /* What a dead owner left pinned is over; n goes on. */
-  atomic_store_explicit(&slot->word, word & ~SLOT_MASK, memory_order_seq_cst);
+  /* What a dead owner left pinned is over. */
+  atomic_store_explicit(&slot->word, 0, memory_order_seq_cst);
   slotsStamp(slot);
   /* sequentially consistent: before the slot's first claim, for the writer's look in drainSlots() */
   while (used <= number &&
          !atomic_compare_exchange_weak_explicit(&p->used, &used, number + 1, memory_order_seq_cst,
                                                 memory_order_relaxed)) {
   }
+  /* Our first look at the version comes after this, though it is no more than a hint; state.h, C1, 8. */
+  atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Tries to take a slot below `used`.  1, or 0 if there is none to be found in a hurry. */
@@ -214,9 +215,8 @@ failed:
 
 void slotsRelease(Slots *s, uint32_t number) {
   Slot *slot = &s->shared->slot[number];
-  uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
   /* release: pairs with the look in drainSlots() */
-  atomic_store_explicit(&slot->word, word & ~SLOT_MASK, memory_order_release);
+  atomic_store_explicit(&slot->word, 0, memory_order_release);
   atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
   /* By hand: a child may have a descriptor of this open file, too. */
   (void)slotsLock(s, number, F_UNLCK);
@@ -229,7 +229,6 @@ static int slotsMend(mmapsync *h, Slots *s, int created) {
   uint32_t used, all;
   int rc = s->shared ? MMAPSYNC_OK : slotsGrow(h, s, 0);
   if (rc != MMAPSYNC_OK || slotsCheck(h, s) == MMAPSYNC_OK) return rc;
-  s->mended = 1;
   /* Whoever may have had a slot here must still be found: all that the file has room for. */
   rc = slotsMap(h, s);
   if (rc != MMAPSYNC_OK) return rc;
@@ -276,13 +275,11 @@ int slotsHeal(mmapsync *h, Slots *s) {
     if (err != MMAPSYNC_OK) return err;
     slotsClose(s);
     *s = made;
-    s->mended = 1;
     return MMAPSYNC_OK;
   }
   if ((uint64_t)st.st_size < s->mapped) {
     err = sysReserve(s->fd, 0, (off_t)s->mapped);
     if (err) return handleRoom(h, h->readers_name, s->mapped, err);
-    s->mended = 1;
   }
   return slotsMend(h, s, 0);
 }

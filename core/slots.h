@@ -14,8 +14,11 @@
 **
 ** and of a slot:
 **
-**            0  u64  word      n << 2 | mask, the pin word: mask bit i says "I read data file i"; n rises
-**                              with every claim, over all owners, so no two claims ever look the same
+**            0  u64  word      the pin word.  Bits 0 and 1, the mask: bit i says "I read data file i".  Bits 2 to
+**                              32, and 33 to 63: half of what the owner noted of replaced[0], and of
+**                              replaced[1] (page.h), before it made its newest mapping of that file.  A pin by
+**                              a note below from[i] is of a file that has lost its name.  Half, so that all is
+**                              one word: from[i] is even, and so nothing is lost
 **            8  u32  pid       of the owner, in its PID namespace; 0: nobody's.  For people, and a hint
 **                              where a free slot is to be found
 **           12  u32  unused
@@ -32,8 +35,8 @@
 ** WHO WRITES WHAT.
 **
 **     word      the owner: plain stores, as pins.h says.  The writer, only when the lock on the byte is
-**               gone: compare-and-swap from the exact word it saw to the same n with mask 0.  A new
-**               owner's claim makes that fail.  A new owner goes on from the n that it finds.
+**               gone: compare-and-swap from the exact word it saw to the same with mask 0.  A new owner's
+**               claim makes that fail (state.h, C1, 8).  It takes over nothing of what it finds.
 **     the rest of a slot
 **               the owner.
 **     used      whoever claims a slot at or beyond it: raised before that slot's first claim.
@@ -60,7 +63,6 @@ struct mmapsync;
 #define SLOTS_MOST    (1u << 20)
 
 #define SLOT_MASK     UINT64_C(3)
-#define SLOT_N(word)  ((word) >> 2)
 
 typedef struct Slot {
   _Atomic uint64_t word;
@@ -71,6 +73,14 @@ typedef struct Slot {
   _Atomic uint64_t program[SLOT_NAME_MAX / 8];
   uint64_t unused1[2];
 } Slot;
+
+/* The notes as they stand in a word, and half of one as it stands there. */
+static inline uint64_t slotNotes(const uint32_t note[2]) {
+  return (uint64_t)(note[0] / 2) << 2 | (uint64_t)(note[1] / 2) << 33;
+}
+static inline uint32_t slotNote(uint64_t word, unsigned index) {
+  return (uint32_t)(word >> (2 + 31 * index)) & (UINT32_MAX / 2);
+}
 
 typedef struct SlotsShared {
   _Atomic uint64_t magic;
@@ -93,7 +103,6 @@ typedef struct Slots {
   SlotsShared *shared; /* NULL likewise */
   size_t mapped;       /* bytes */
   int look;            /* mapped to look only */
-  int mended;          /* set when the file, or its header, had to be made anew */
 } Slots;
 
 /* What a build takes for granted of P_writer and P_readers; see SIGNATURE in slots.c. */

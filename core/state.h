@@ -25,8 +25,8 @@
 **                  after the grace time, W3.
 **     a slot's word
 **                  its owner: R2, R4, R6.  The writer: W3, when the owner is dead, by compare-and-swap.
-**     P_writer     the writer that holds the lock: replaced[i] in W1 and W6; window in W3; the rest at
-**                  any time, for people.
+**     P_writer     the writer that holds the lock: replaced[i] in W1 and W6; from[i] in W6, and to 0 in
+**                  W3; window in W3; the rest at any time, for people.
 **     payload and trailer of the file named P_data_i
 **                  the writer that holds the lock, only while i is not active, only from W4 to W7.
 **     the name P_data_i
@@ -37,15 +37,15 @@
 **     R0  for a file that is not mapped, or not well: note[i] = replaced[i]; open P_data_i and map it.
 **         No claim is held meanwhile (but see MAPPING in read.c)
 **     R1  v = version; 0 means that nothing was published yet
-**     R2  claim idx(v): by slot, the word becomes that of a new n with bit idx(v), beside the bits of views
+**     R2  claim idx(v): by slot, the word becomes one with both notes and bit idx(v), beside the bits of views
 **         that are held; by lock, a read lock on the byte of (idx(v), note[idx(v)]); by counter,
 **         readers[idx(v)] += 1, and if it was 2^31 or more before, readers[idx(v)] = 2^30
 **     R3  w = version
 **         idx(w) == idx(v): the snapshot is w, go to R5
-**     R4  otherwise claim the other file, too (by slot: both bits, same n); w = version; take back the claim
+**     R4  otherwise claim the other file, too (by slot: both bits); w = version; take back the claim
 **         on the file that w does not name: the snapshot is w
-**     R5  replaced[idx(w)] == note[idx(w)]: the view is w, in the mapping made in R0.  Otherwise take back
-**         the claim and go to R0
+**     R5  replaced[idx(w)] == note[idx(w)], the one that the claim was made with: the view is w, in the
+**         mapping made in R0.  Otherwise take back the claim and go to R0
 **     R6  to leave: by slot, clear the bit unless another view of the file is held (those of a file that this
 **         handle has found to have lost its name do not count); by lock, likewise; by
 **         counter, -1, but never below 0, and not if the claim was voided (below)
@@ -58,19 +58,19 @@
 **         what v names, and the state, unless they are known to be on the disk.  Reserve room in i on
 **         the device, so that a full disk is met before anything has changed
 **     W3  wait for the pins on i, at most the grace time in all (drain.c):
-**         slot     bit i set, by an n that is not remembered for i: if its byte lock is gone its owner is
-**                  dead: clear the bits by compare-and-swap, n stays, no wait.  Otherwise wait.  Grace over:
-**                  note it; the file must be replaced.  (A slot without an owner whose word goes on changing
-**                  then is passed over: a claim made after W2 need not be waited for, see C1, 3.)
-**         lock     a lock on a byte of (i, from[i]) ... (i, replaced[i]), where from[i] is what replaced[i]
-**                  was after this handle last replaced i, or 0: wait.  Grace over: the same.  (In a burst
-**                  of publishes this look can be left out: pins.h, WINDOW)
+**         slot     bit i set, and the note of i in the word not below from[i]: if its byte lock is gone its
+**                  owner is dead: clear the bits by compare-and-swap, no wait.  Otherwise wait.  Grace over:
+**                  the file must be replaced.  (A slot without an owner whose word goes on changing then is
+**                  passed over: a claim made after W2 need not be waited for, see C1, 3.)
+**         lock     a lock on a byte of (i, from[i]) or above: wait.  Grace over: the same.  (In a burst of
+**                  publishes this look can be left out: pins.h, WINDOW)
 **         counter  not 0: wait.  Grace over: readers[i] = 0, and the result says `reset`
+**         Before that, if from[i] > replaced[i], from[i] = 0: the count has gone round, or is damaged
 **     W4  wipe the trailer that file i carried; or, to replace it, make a new file, P_data_i_new
 **     W5  write the payload
 **     W6  write the trailer; for a durable channel, sync the file.  To replace: raise replaced[i] (now it
-**         is odd), rename the new file to P_data_i, raise replaced[i]; now remember for i the n's that were
-**         noted in W3, and from[i] = replaced[i].  For a durable channel, sync the folder
+**         is odd), rename the new file to P_data_i, raise replaced[i]; and if the rename was made,
+**         from[i] = replaced[i].  For a durable channel, sync the folder
 **     W7  version = the new word                                the switch
 **     W8  wake who waits for it; for a durable channel, sync the state; give the lock back
 **
@@ -110,15 +110,26 @@
 **         writing was over.
 **      4. If W3 finds c over, the reads are over.  If it finds the owner dead, likewise.  If it gives up, F is
 **         replaced: nobody stores to it any more, and it lives as long as it is mapped.
-**      5. If W3 passes over c because its n is remembered for i: that n was seen with bit i before a rename
-**         of i, so the note that belongs to c was taken before that rename's first raise, and R5 has found
-**         it in force: F is the file that lost its name then, or an earlier one.  A later claim of the same
-**         slot has another n; n goes on from owner to owner.  What is remembered is remembered after the
-**         rename, so a write that was given up leaves nothing.
-**      6. If W3 passes over c because c's lock is on a value below from[i]: likewise.
+**      5. If W3 passes over c, the word it has met has a note below from[i], or c's lock is on a value below it.
+**         The note of c is no higher: the word is that of c or of a later claim, and an owner's notes only
+**         rise (6).  Now let a replace have set from[i] to x: x - 1 and x were its raises, the rename
+**         came between them, and the note of c is at most x - 1.  If it is less, it was taken before the
+**         first raise; R5 found it in force, so R5, and the mapping before it, came before the rename: F is
+**         the file that lost its name then, or an earlier one.  It is not x - 1, for then note, last look and
+**         R5 lay between the raises, as in 1: but i was not active.  From then on F is not written to,
+**         whoever writes and however many times.  A writer that dies before it has stored from[i], or whose
+**         rename failed, leaves an older one, by which more pins count, not fewer.
+**      6. A slot has one note for each file, for all views of its owner.  It is that of the newest claim, and
+**         no lower than those of the views: while a handle has a view of i it has i mapped, and takes a new
+**         note of it only for a newer mapping, or when it finds the old one good still.  It may be higher, and
+**         then an older view would be waited for needlessly; but a handle that maps another file at the name
+**         drops the bit of such views before its next claim.  Who has nothing mapped says 0, and has no view
+**         to lose.  Bits and notes are one word: a slot that has a new owner, or whose file was damaged, says
+**         what is right from the next store on.
 **      7. If the handle itself has dropped c's bit, it has found another file at the name: F is not written to.
-**      8. A compare-and-swap that clears a dead owner's bits fails if the word has changed, and it changes
-**         with every claim.
+**      8. A compare-and-swap that clears a dead owner's bits takes nothing from a new one.  The word it expects
+**         has bit i.  Who takes the slot after the writer has met that word, and so after W2, finds the other
+**         file active in each look at `version`, R1 included, until W7; so bit i is not in its words.
 **  C2  Entering and leaving are wait-free: R1 to R5 are at most three loads of `version`, two claims, one
 **      taken back and a load of replaced[i].  A counter's -1 is a few tries to subtract from what is not 0;
 **      if other readers spoil them all, it subtracts at once, and adds again if it went below 0.  R0 is
@@ -136,14 +147,17 @@
 **      names is the word in force, which W2 has made sure of before W4 changes the other file, or from
 **      W7 on the new one, whose bytes and name W6 has put there before.  (A writer that is not durable neither
 **      gives this promise nor keeps that of a durable one before it.)  What readers have told each other,
-**      slots, counters, replaced[i], may come back from the disk in any state: no mapping and no byte lock
-**      outlives the machine, so slots are dead, and any value of replaced[i] will do.  A stale counter costs a
-**      grace time, once.  And a reader that finds that the machine went down since the last publish (P_writer
-**      has the boot) compares the snapshot with its hash before it trusts it.
+**      slots, counters, replaced[i], from[i], may come back from the disk in any state: no mapping and no byte
+**      lock outlives the machine, so slots are dead, and any value of replaced[i] will do, and of from[i] any
+**      that is not above it (W3).  A stale counter costs a grace time, once.  And a reader that finds that the
+**      machine went down since the last publish (P_writer has the boot) compares the snapshot with its hash
+**      before it trusts it.
 **  C5  A reader that dies costs the next publish nothing: the kernel drops the byte lock of its slot, or its
 **      lock pins, when it ends, and W3 asks the kernel.  (A new owner of the slot who stands still before it
 **      has cleared the word looks like one who is slow.  An open file is shared with children that were
-**      forked: pins.h, FORK.)  It is not so for counters.
+**      forked: pins.h, FORK.)  One that lives and holds on costs one grace time for each file that it pins,
+**      whoever publishes: the replace that follows it leaves its notes below from[i].  (One more for a writer
+**      that dies, or fails, between the wait and the store of from[i].)  It is not so for counters.
 **  C6  One writer at a time, among those that take the lock, by the kernel's word; the second is told BUSY.
 **  C7  A reader that may not write the state cannot change what others see: it needs no more than to write
 **      P_readers, or only to read (pins.h), and data files are opened read-only by every reader.  One that may

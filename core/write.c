@@ -361,7 +361,8 @@ void mmapsync_write_abort(mmapsync *h) {
 */
 static int writeReplace(mmapsync *h) {
   HandleWriter *w = &h->writer;
-  _Atomic uint32_t *replaced = &w->drain.page.shared->replaced[w->index];
+  PageShared *page = w->drain.page.shared;
+  _Atomic uint32_t *replaced = &page->replaced[w->index];
   uint32_t n = atomic_load_explicit(replaced, memory_order_relaxed);
   int rc;
 
@@ -370,7 +371,8 @@ static int writeReplace(mmapsync *h) {
   atomic_store_explicit(replaced, n + 2, memory_order_seq_cst);
   if (rc != MMAPSYNC_OK) return rc;
   w->renewed = 0;
-  drainReplaced(h);
+  /* Last: who dies before this leaves pins to be waited for that need not be, and never the other way round. */
+  atomic_store_explicit(&page->from[w->index], n + 2, memory_order_seq_cst);
   return MMAPSYNC_OK;
 }
 

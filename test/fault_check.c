@@ -485,7 +485,6 @@ static void caseReadGrown(void) { sweep(&readingGrown); }
 static void caseReadReplaced(void) { sweep(&readingReplaced); }
 static void caseFirstMemory(void) { sweepMemory(&first); }
 static void caseBuildMemory(void) { sweepMemory(&build); }
-static void caseReplacingMemory(void) { sweepMemory(&replacing); }
 static void caseReadMemory(void) { sweepMemory(&reading); }
 static void caseReadLockMemory(void) { sweepMemory(&readingLock); }
 static void caseReadGrownMemory(void) { sweepMemory(&readingGrown); }
@@ -722,7 +721,6 @@ static const CheckCase cases[] = {
     {"read_grown", caseReadGrown},
     {"first_memory", caseFirstMemory},
     {"build_memory", caseBuildMemory},
-    {"replacing_memory", caseReplacingMemory},
     {"read_memory", caseReadMemory},
     {"read_lock_memory", caseReadLockMemory},
     {"read_grown_memory", caseReadGrownMemory},

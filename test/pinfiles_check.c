@@ -117,6 +117,119 @@ static void leaveNew(uint64_t number) {
   CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
+static int dieRenamed(const char *from, const char *to) {
+  CHECK(rename(from, to) == 0);
+  raise(SIGKILL);
+  return -1;
+}
+
+static int failRename(const char *from, const char *to) {
+  (void)from;
+  (void)to;
+  errno = EIO;
+  return -1;
+}
+
+/* A writer is killed before or after it renames the new file, a few times in a row, while a reader holds the old
+** one.  As long as it is not said for certain that this has lost its name, the reader is waited for. */
+static void diesBeside(int kind, int (*end)(const char *, const char *)) {
+  mmapsync *w = openWriter(GRACE_MS), *next;
+  mmapsync_result r;
+  PageShared *page;
+  uint32_t said;
+  Peer p = peerStart(kind);
+  uint64_t i = 1;
+  int round, k, status;
+  pid_t pid;
+
+  PUBLISH(w, 1, 100, NULL);
+  page = pageNow(PROT_READ);
+  for (round = 0; round < 3; round++) {
+    PEER_PINS(&p, 0, i);
+    PUBLISH(w, ++i, 100, &r);
+    FREE(&r);
+    said = atomic_load(&page->from[0]);
+    for (k = 0; k <= round; k++) {
+      fflush(stdout);
+      pid = fork();
+      CHECK(pid >= 0);
+      if (pid == 0) {
+        next = openWriter(0);
+        sysSet("rename", (SysFunction)end);
+        (void)payloadWrite(next, i + 1, 100, NULL);
+        _exit(1);
+      }
+      CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+      CHECK(atomic_load(&page->from[0]) == said && (atomic_load(&page->replaced[0]) & 1));
+      PEER_HOLDS(&p, 0);
+      READS(w, i);
+    }
+    next = openWriter(GRACE_MS);
+    PUBLISH(round == 1 ? w : next, ++i, 100, &r);
+    REPLACED(&r);
+    CHECK(r.held == 1 && atomic_load(&page->from[0]) == atomic_load(&page->replaced[0]));
+    CHECK(atomic_load(&page->from[0]) > said && atomic_load(&page->from[1]) == 0);
+    PEER_HOLDS(&p, 0);
+    for (k = 0; k < 4; k++) {
+      PUBLISH(k % 2 ? w : next, ++i, 100, &r);
+      FREE(&r);
+      PEER_HOLDS(&p, 0);
+    }
+    mmapsync_close(next);
+    PEER_RELEASES(&p, 0);
+  }
+  munmap(page, PAGE_SIZE_BYTES);
+  peerEnd(&p);
+  mmapsync_close(w);
+}
+static void diesBefore(int kind) { diesBeside(kind, dieRename); }
+static void diesAfter(int kind) { diesBeside(kind, dieRenamed); }
+static void caseDiesBeside(void) {
+  eachKind(diesBefore);
+  eachKind(diesAfter);
+}
+
+/* A rename that fails takes no name away, though the mappings are doubted. */
+static void renameFails(int kind) {
+  mmapsync *w = openWriter(GRACE_MS), *next = openWriter(GRACE_MS);
+  mmapsync_result r;
+  PageShared *page;
+  Peer p = peerStart(kind);
+  int k;
+
+  PUBLISH(w, 1, 100, NULL);
+  PEER_PINS(&p, 0, 1);
+  PUBLISH(w, 2, 100, NULL);
+  page = pageNow(PROT_READ);
+  sysSet("rename", (SysFunction)failRename);
+  for (k = 0; k < 3; k++) {
+    FAILS(w, payloadWrite(w, 3, 100, NULL), MMAPSYNC_IOERR,
+          "\"%s_data_0_new\": cannot rename: input/output error", checkPath);
+    CHECK(atomic_load(&page->from[0]) == 0 &&
+          atomic_load(&page->replaced[0]) == 2 * (uint32_t)(k + 1));
+    PEER_HOLDS(&p, 0);
+    if (k == 1) { /* its new view of the other file is not in question */
+      PEER_PINS(&p, 1, 2);
+      PEER_RELEASES(&p, 1);
+    }
+  }
+  sysSet("rename", NULL);
+  PUBLISH(next, 3, 100, &r);
+  REPLACED(&r);
+  CHECK(atomic_load(&page->from[0]) == 8 && atomic_load(&page->replaced[0]) == 8);
+  PEER_HOLDS(&p, 0);
+  for (k = 4; k < 8; k++) {
+    PUBLISH(k % 2 ? w : next, (uint64_t)k, 100, &r);
+    FREE(&r);
+  }
+  PEER_RELEASES(&p, 0);
+  munmap(page, PAGE_SIZE_BYTES);
+  peerEnd(&p);
+  mmapsync_close(next);
+  mmapsync_close(w);
+}
+static void caseRenameFails(void) { eachKind(renameFails); }
+
 static void caseLeftover(void) {
   mmapsync *w = openWriter(GRACE_MS), *old = openWriter(GRACE_MS);
   PageShared *page;
@@ -345,49 +458,61 @@ static void caseReadersDamagedRestless(void) {
   munmap(stop, 4096);
 }
 
-/* After damage the numbers of pins may begin anew.  One that comes round to a number which a writer remembers,
-** of a reader that was left its file before the damage, is a pin like any other. */
-static void caseReadersDamagedNumbers(void) {
-  static const uint64_t nothing[64] = {0};
-  mmapsync *w = openWriter(0), *h = openReader(MMAPSYNC_PIN_SLOT);
-  mmapsync_view view = {0}; /* the loop below runs at least once */
+/* Who held views when the file was made nothing of pins again with its next store to the slot, be that a claim or
+** the end of another view; and what it says with it of its mappings is no older than they are, although both files
+** were replaced before. */
+static void caseReadersDamagedHeld(void) {
+  mmapsync *w = openWriter(0), *h = openReader(MMAPSYNC_PIN_SLOT), *fresh;
+  mmapsync_view view[2], other;
   mmapsync_result r;
-  uint64_t stuck = 0, word = 0;
-  const off_t at = SLOT_SIZE; /* the word of slot 0 */
-  int fd;
+  uint64_t seed = 521288629, number = 1;
+  int round;
 
-  PUBLISH(w, 1, 100, NULL);
-  fd = open(fileName("_readers"), O_RDONLY);
-  CHECK(fd >= 0);
-  while (SLOT_N(stuck) < 20) { /* held by a number that is not met before all is steady */
-    OK(h, mmapsync_read(h, &view));
-    CHECK(pread(fd, &stuck, sizeof(stuck), at) == (ssize_t)sizeof(stuck));
-    if (SLOT_N(stuck) < 20) mmapsync_release(h, &view);
+  PUBLISH(w, number, 100, NULL);
+  for (round = 0; round < 2; round++) {
+    OK(h, mmapsync_read(h, &other));
+    PUBLISH(w, ++number, 100, NULL);
+    PUBLISH(w, ++number, 100, &r);
+    WAITED(&r, 0u, 1, 0);
+    mmapsync_release(h, &other);
+    PUBLISH(w, ++number, 100, NULL);
   }
-  PUBLISH(w, 2, 100, NULL);
-  PUBLISH(w, 3, 100, &r);
-  WAITED(&r, 0u, 1, 0);
-  mmapsync_release(h, &view);
-  mmapsync_close(h);
-  filePoke("_readers", 0, nothing, sizeof(nothing));
-  PUBLISH(w, 4, 100, NULL);
-  PUBLISH(w, 5, 100, NULL);
-  h = openReader(MMAPSYNC_PIN_SLOT);
-  for (;;) {
-    OK(h, mmapsync_read(h, &view));
-    CHECK(pread(fd, &word, sizeof(word), at) == (ssize_t)sizeof(word));
-    if (SLOT_N(word) >= SLOT_N(stuck)) break;
-    mmapsync_release(h, &view);
+  for (round = 0; round < 8; round++) {
+    OK(h, mmapsync_read(h, &view[0]));
+    PUBLISH(w, ++number, 100, &r);
+    FREE(&r);
+    OK(h, mmapsync_read(h, &view[1]));
+    readersDamage(round & 1, &seed);
+    if (round & 2) { /* reads once more */
+      OK(h, mmapsync_read(h, &other));
+      mmapsync_release(h, &other);
+    }
+    if (round & 4) { /* which leaves the other one, of the file that is not written next */
+      mmapsync_release(h, &view[0]);
+      PUBLISH(w, ++number, 100, &r);
+      FREE(&r);
+    } else {
+      mmapsync_release(h, &view[1]);
+    }
+    fresh = openWriter(0);
+    PUBLISH(fresh, ++number, 100, &r);
+    WAITED(&r, 0u, 1, 0);
+    PUBLISH(w, ++number, 100, &r);
+    FREE(&r);
+    PUBLISH(fresh, ++number, 100, &r);
+    FREE(&r);
+    mmapsync_close(fresh);
+    if (round & 4) {
+      WHOLE(&view[1], number - 4);
+      mmapsync_release(h, &view[1]);
+    } else {
+      WHOLE(&view[0], number - 4);
+      mmapsync_release(h, &view[0]);
+    }
+    READS(h, number);
   }
-  WHOLE(&view, 5);
-  PUBLISH(w, 6, 100, NULL);
-  PUBLISH(w, 7, 100, &r);
-  WHOLE(&view, 5);
-  WAITED(&r, 0u, 1, 0);
-  mmapsync_release(h, &view);
   mmapsync_close(h);
   mmapsync_close(w);
-  close(fd);
 }
 
 /* Between damage and the next publish a reader who comes anew pins by lock. */
@@ -562,21 +687,58 @@ static void casePageUnfinished(void) {
   }
 }
 
+/* A file cannot have got a new one later than it was last replaced: where P_writer says so, all pins count, and go
+** on to, although `replaced` rises to that number again. */
+static void countsThatCannotBe(int kind) {
+  mmapsync *w = openWriter(GRACE_MS), *h = openReader(kind);
+  mmapsync_view view;
+  mmapsync_result r;
+  PageShared *page;
+  int i;
+
+  PUBLISH(w, 1, 100, NULL);
+  OK(h, mmapsync_read(h, &view));
+  PUBLISH(w, 2, 100, NULL);
+  page = pageNow(PROT_READ | PROT_WRITE);
+  atomic_store(&page->from[0], 6);
+  sysSet("rename", (SysFunction)failRename);
+  for (i = 0; i < 4; i++) CHECK(payloadWrite(w, 3, 100, NULL) == MMAPSYNC_IOERR);
+  sysSet("rename", NULL);
+  CHECK(atomic_load(&page->replaced[0]) == 8);
+  WHOLE(&view, 1);
+  PUBLISH(w, 3, 100, &r);
+  REPLACED(&r);
+  WHOLE(&view, 1);
+  PUBLISH(w, 4, 100, &r);
+  FREE(&r);
+  PUBLISH(w, 5, 100, &r);
+  FREE(&r);
+  WHOLE(&view, 1);
+  mmapsync_release(h, &view);
+  munmap(page, PAGE_SIZE_BYTES);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+static void caseCounts(void) { eachKind(countsThatCannotBe); }
+
 static const CheckCase cases[] = {
     {"files-shrink", caseShrinks},
     {"a-new-file-keeps-owner-and-permissions", casePermissions},
     {"leftover-files-are-removed", caseLeftover},
+    {"a-writer-dies-beside-the-rename", caseDiesBeside},
+    {"a-rename-fails", caseRenameFails},
     {"a-dead-writers-progress-is-tidied", caseProgressTidied},
     {"a-publish-is-told", caseProgressTold},
     {"P_readers-damaged", caseReadersDamaged},
     {"P_readers-damaged-lock-held", caseReadersDamagedHold},
     {"P_readers-damaged-all-at-work", caseReadersDamagedRestless},
-    {"P_readers-damaged-numbers-restart", caseReadersDamagedNumbers},
+    {"P_readers-damaged-while-views-are-held", caseReadersDamagedHeld},
     {"P_readers-damaged-attach-by-lock", caseReadersDamagedAttach},
     {"P_readers-cut-short", caseReadersCut},
     {"P_readers-removed", caseReadersRemoved},
     {"P_readers-made-anew", caseReadersAnew},
     {"P_writer-of-another-build", caseForeignLayout},
+    {"P_writer-counts-that-cannot-be", caseCounts},
     {"P_writer-unfinished", casePageUnfinished},
     {NULL, NULL},
 };

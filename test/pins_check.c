@@ -5,8 +5,8 @@
 ** Most readers are processes of their own (check_peer.h) that hold views while the test publishes, and are killed
 ** and stopped meanwhile.  Of each publish it is known beforehand what it has to tell: who is alive and pins
 ** the file is waited for, for one grace time, and keeps the file (`replaced`), or loses its count (`reset`);
-** who is dead, or was left the file already, costs nothing, and `waited_ms` is then 0 to the millisecond,
-** however busy the machine is.  In every case the views must be what they were.
+** who is dead, or was left the file already by whatever writer, costs nothing, and `waited_ms` is then 0 to the
+** millisecond, however busy the machine is.  In every case the views must be what they were.
 */
 #include "check_peer.h"
 
@@ -56,13 +56,15 @@ static unsigned pinnedBy(mmapsync *h, int kind) {
   return mask;
 }
 
-/* Three views of one handle, on both files, two of one snapshot, ended in each order; whatever is left is
-** whole, and a writer who comes anew leaves alone just the files that are still pinned. */
+/* Three views of one handle, on both files, two of one snapshot, ended in each order, with the first publishes
+** after each of them; whatever is left is whole, and the writer leaves alone just the files that are still
+** pinned, once. */
 static void viewsNested(int kind) {
   static const int order[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
   int i, j, k;
 
-  for (i = 0; i < 6; i++) {
+  for (i = 0; i < 18; i++) {
+    const int *ends = order[i / 3];
     mmapsync *w = openWriter(0), *h = openReader(kind);
     mmapsync_view view[3];
     int held[3] = {1, 1, 1};
@@ -78,19 +80,19 @@ static void viewsNested(int kind) {
     mmapsync_close(w);
     for (j = 0; j < 3; j++) {
       unsigned pinned = 0;
-      mmapsync_release(h, &view[order[i][j]]);
-      held[order[i][j]] = 0;
+      mmapsync_release(h, &view[ends[j]]);
+      held[ends[j]] = 0;
       for (k = 0; k < 3; k++) {
         if (held[k]) pinned |= 1u << (view[k].version & 1);
       }
       w = openWriter(0);
       READS(w, number);
       CHECK(pinnedBy(w, kind) == pinned);
-      for (k = 0; k < 2; k++) {
+      for (k = 0; k < 2 && j >= i % 3; k++) {
         mmapsync_result r;
         PUBLISH(w, number + 1, 50 + number, &r);
         number++;
-        WAITED(&r, 0u, (int)(pinned >> (r.version & 1) & 1), 0);
+        WAITED(&r, 0u, j == i % 3 && (pinned >> (r.version & 1) & 1), 0);
       }
       for (k = 0; k < 3; k++) {
         if (held[k]) WHOLE(&view[k], k == 0 ? 1 : 2);
@@ -348,6 +350,114 @@ static void graceNone(int kind) {
 }
 static void caseGraceNone(void) { eachKind(graceNone); }
 
+/* A writer in a process of its own, which publishes once and ends. */
+static mmapsync *writerFresh(void) { return openWriter(GRACE_MS); }
+static void publishFresh(uint64_t number, mmapsync_result *r) {
+  Peer p = peerStartWith(0, writerFresh);
+  PeerMessage m = peerAsk(&p, PEER_PUBLISH, 0, number);
+  CHECK(m.rc == MMAPSYNC_OK);
+  *r = m.result;
+  peerEnd(&p);
+}
+
+/* Whoever publishes: each time another process; another handle; one that has published before. */
+static void stoppedForAll(int kind) {
+  mmapsync *old = openWriter(GRACE_MS), *w;
+  mmapsync_result r;
+  uint64_t i, paid = 0;
+  Peer a = peerStart(kind), b = peerStart(kind);
+
+  PUBLISH(old, 1, 100, NULL);
+  PEER_PINS(&a, 0, 1);
+  PUBLISH(old, 2, 100, NULL);
+  PEER_PINS(&b, 0, 2);
+  peerStop(&a);
+  peerStop(&b);
+  for (i = 3; i < 15; i++) {
+    if (i % 3 == 0) {
+      publishFresh(i, &r);
+    } else if (i % 3 == 1) {
+      w = openWriter(GRACE_MS);
+      PUBLISH(w, i, 100 * i, &r);
+      mmapsync_close(w);
+    } else {
+      PUBLISH(old, i, 100, &r);
+    }
+    if (i < 5) {
+      REPLACED(&r);
+      CHECK(r.held == 1);
+      paid++;
+    } else {
+      FREE(&r);
+      CHECK(r.held == 0);
+    }
+  }
+  CHECK(paid == 2);
+  CHECK(kill(a.pid, SIGCONT) == 0 && kill(b.pid, SIGCONT) == 0);
+  PEER_HOLDS(&a, 0);
+  PEER_HOLDS(&b, 0);
+  /* They read on, and are waited for again, each view once. */
+  PEER_PINS(&a, 1, 14);
+  publishFresh(15, &r);
+  FREE(&r);
+  publishFresh(16, &r);
+  REPLACED(&r);
+  for (i = 17; i < 21; i++) {
+    publishFresh(i, &r);
+    FREE(&r);
+  }
+  PEER_RELEASES(&b, 0);
+  PEER_RELEASES(&a, 1);
+  PEER_RELEASES(&a, 0);
+  PEER_PINS(&a, 0, 20);
+  PEER_RELEASES(&a, 0);
+  peerEnd(&a);
+  peerEnd(&b);
+  mmapsync_close(old);
+}
+static void caseStoppedForAll(void) { eachKind(stoppedForAll); }
+
+/* A handle that has mapped the files before it claims a slot, which belonged to one that was left its file: the
+** slot says what was noted for its own mappings. */
+static void caseSlotTaken(void) {
+  mmapsync_options opt;
+  mmapsync *w = openWriter(GRACE_MS), *h, *gone = openReader(MMAPSYNC_PIN_SLOT);
+  mmapsync_view view;
+  mmapsync_result r;
+  uint64_t i = 1;
+  int round;
+
+  PUBLISH(w, i, 100, NULL);
+  OK(gone, mmapsync_read(gone, &view));
+  PUBLISH(w, ++i, 100, NULL);
+  PUBLISH(w, ++i, 100, &r);
+  REPLACED(&r);
+  mmapsync_release(gone, &view);
+  mmapsync_close(gone);
+  for (round = 0; round < 2; round++) {
+    opt = *mmapsync_options_of(w);
+    opt.pins = round ? MMAPSYNC_PIN_LOCK : MMAPSYNC_PIN_COUNTER;
+    OK(h, mmapsync_open(checkPath, &opt, &h));
+    READS(h, i);
+    PUBLISH(w, ++i, 100, NULL);
+    READS(h, i);
+    opt.pins = MMAPSYNC_PIN_SLOT;
+    OK(h, mmapsync_configure(h, &opt));
+    if (i % 2 == 0) PUBLISH(w, ++i, 100, NULL);
+    OK(h, mmapsync_read(h, &view));
+    CHECK(view.pin == MMAPSYNC_PIN_SLOT && slotsEver() == 1);
+    PUBLISH(w, i + 1, 100, &r);
+    FREE(&r);
+    PUBLISH(w, i + 2, 100, &r);
+    REPLACED(&r);
+    WHOLE(&view, i);
+    i += 2;
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+  }
+  mmapsync_close(w);
+}
+
 static void twoStuck(int kind) {
   mmapsync *w = openWriter(GRACE_MS);
   mmapsync_result r;
@@ -378,8 +488,9 @@ static void twoStuck(int kind) {
 }
 static void caseTwoStuck(void) { eachKind(twoStuck); }
 
-/* A stuck reader that reads on: its slot gets a new pin word, in which the bit of the older view is gone, for the
-** reader finds that the file has lost its name.  So it costs one grace time for each view, and no more. */
+/* A stuck reader that reads on: its slot gets new pin words, but as long as it has not mapped the new file at the
+** name they say that the older view is of an older one; then they no longer have its bit.  So it costs one grace
+** time for each view, and no more. */
 static void stuckNests(int kind) {
   mmapsync *w = openWriter(GRACE_MS);
   mmapsync_result r;
@@ -743,6 +854,8 @@ static const CheckCase cases[] = {
     {"a-wait-can-be-interrupted", caseStoppedWait},
     {"no-grace-replaces-at-once", caseGraceNone},
     {"two-stuck-readers-on-different-files", caseTwoStuck},
+    {"stopped-readers-cost-one-grace-whoever-publishes", caseStoppedForAll},
+    {"a-slot-taken-by-a-handle-that-has-mapped", caseSlotTaken},
     {"a-stuck-reader-reads-on", caseStuckNests},
     {"an-aborted-write-leaves-the-reader-its-file", caseAborted},
     {"a-counter-is-reset", caseCounter},

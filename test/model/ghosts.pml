@@ -42,6 +42,7 @@
 #endif
 
 #define HAS(k)       (K0 == k || K1 == k)
+#define KEEPS        (HAS(SLOT) || HAS(LOCK))
 #define MAY(done, n) (n == ANY || done < n)
 #define DID(done, n) done = done + (n != ANY)
 
@@ -146,7 +147,6 @@ inline take() {
   v = 0;
   w = 0;
   e = 0;
-  again = 0;
   DID(reads, READS)
 }
 
@@ -192,70 +192,6 @@ inline move(i) {
   moveOne(1, i)
 }
 
-/* ---- n: what only rises, of a slot ----------------------------------------------------------- */
-
-/* Reader of slot s, with WRITERS writers: whatever writer `me` has read of this slot, or remembers of
-** it, holds an n that will never be there again. */
-#if defined(COUNT_N)
-#define OUTDATED(me) skip
-#elif defined(REMEMBER_MASK) || defined(REMEMBER_LATE)
-#define OUTDATED(me)                                                                               \
-  if                                                                                               \
-  :: seenK[me] == s -> seenN[me] = 0                                                               \
-  :: else                                                                                          \
-  fi
-#else
-#define OUTDATED(me)                                                                               \
-  if                                                                                               \
-  :: seenK[me] == s -> seenN[me] = 0                                                               \
-  :: else                                                                                          \
-  fi;                                                                                              \
-  newN[AT(me, s)] = 0;                                                                             \
-  newMask[AT(me, s)] = 0;                                                                          \
-  remN[AT(AT(me, 0), s)] = 0;                                                                      \
-  remMask[AT(AT(me, 0), s)] = 0;                                                                   \
-  remN[AT(AT(me, 1), s)] = 0;                                                                      \
-  remMask[AT(AT(me, 1), s)] = 0
-#endif
-
-/* The writer looks at no word any more. */
-#define UNSEE                                                                                      \
-  seenK[me] = NONE;                                                                                \
-  seenN[me] = 0;                                                                                   \
-  seenMask[me] = 0
-
-/* n++ */
-inline risenN() {
-#ifdef COUNT_N
-  n++
-#else
-  n = 1;
-  OUTDATED(0);
-  OUTDATED(WRITERS - 1)
-#endif
-}
-
-/* n++ for a try to claim file i. */
-#if HAS(SLOT)
-inline raiseN(i) {
-#ifndef NO_N
-  if
-#ifdef REENTER_SAME_N
-  :: again
-#endif
-#ifdef NESTED_SAME_N
-  :: (HELD & BIT(i)) != 0
-#endif
-  :: else -> risenN()
-  fi;
-#endif
-#ifdef REENTER_SAME_N
-  again = 1;
-#endif
-  skip
-}
-#endif
-
 /* ---- replaced: what only rises, of a file ---------------------------------------------------- */
 
 /* The value of now, or that plus 1 if it is odd; an older one that is not below from[i]; one below. */
@@ -270,20 +206,36 @@ inline raiseN(i) {
 #define NO_MAP(r, i) map[AT(r, i)] = 0
 #endif
 
-/* replaced[i] has risen, or a note of it has gone: makes the values small again. */
-#if HAS(LOCK)
+/* replaced[i] or from[i] has risen, or a note has gone: makes the values small again. */
+#if KEEPS
 #define CLASSIFY(a, one)                                                                           \
   if                                                                                               \
   :: a == replaced[i] + one -> a = NEWEST + (replaced[i] & 1) + one                                \
   :: a != replaced[i] + one && a != NONE && a >= one && a >= from[i] + one -> a = SINCE + one      \
-  :: a >= one && a < from[i] + one -> a = BEFORE + one                                             \
+  :: a != replaced[i] + one && a >= one && a < from[i] + one -> a = BEFORE + one                   \
+  :: else                                                                                          \
+  fi
+#define CLASSIFY_NOTE(r, k, i)                                                                     \
+  CLASSIFY(note[AT(r, i)], 0);                                                                     \
+  if                                                                                               \
+  :: k != LOCK && (note[AT(r, i)] | 1) != (NEWEST | 1) ->                                          \
+    note[AT(r, i)] = (k == COUNTER -> NONE : note[AT(r, i)]);                                      \
+    NO_MAP(r, i)                                                                                   \
   :: else                                                                                          \
   fi
 inline renumber(i) {
-  CLASSIFY(note[AT(0, i)], 0);
-  CLASSIFY(note[AT(1, i)], 0);
+  CLASSIFY_NOTE(0, K0, i);
+  CLASSIFY_NOTE(1, K1, i);
+#if HAS(SLOT)
+  CLASSIFY(slotNote[AT(0, i)], 0);
+#if NS == 2
+  CLASSIFY(slotNote[AT(1, i)], 0);
+#endif
+#endif
+#if HAS(LOCK)
   CLASSIFY(lockOn[AT(0, i)], 1);
   CLASSIFY(lockOn[AT(1, i)], 1);
+#endif
   if
   :: from[i] -> from[i] = SINCE
   :: else
@@ -319,21 +271,19 @@ bit waits[2];
   mine[WRITERS - 1] = 0
 #endif
 
-/* ---- REMEMBER_LATE --------------------------------------------------------------------------- */
+/* ---- ONCE: what a reader that has stopped for good costs ------------------------------------- */
 
-/* The words that were noted, as they are now. */
-inline readAgain() {
-  k = 0;
-  do
-  :: k < NS ->
-    if
-    :: newMask[AT(me, k)] -> newN[AT(me, k)] = slotN[k]; newMask[AT(me, k)] = slotMask[k]
-    :: else
-    fi;
-    k++
-  :: else -> break
-  od
-}
+/* Grace times that ended since, for each file.  A writer that dies may have to leave its successor the wait. */
+#ifdef ONCE
+byte late[2];
+#define LATE                                                                                       \
+  if                                                                                               \
+  :: rstopped == RSTOPS && !over -> late[i]++; assert(late[i] <= 1 + wdied + aborted)              \
+  :: else                                                                                          \
+  fi
+#else
+#define LATE skip
+#endif
 
 /* ---- deaths ---------------------------------------------------------------------------------- */
 
@@ -371,24 +321,17 @@ inline readerDies() {
 #endif
   renumber(0);
   renumber(1);
-  n = 0;
+#ifdef SAID_AT_MAPPING
+  has = 0;
+#endif
   s = 0;
   v = 0;
   w = 0;
-  e = 0;
-  again = 0
+  e = 0
 }
 
 /* What a writer keeps for one publish only. */
 inline clean() {
-#if HAS(SLOT)
-  k = 0;
-  do
-  :: k < NS -> newN[AT(me, k)] = 0; newMask[AT(me, k)] = 0; k++
-  :: else -> break
-  od;
-  k = 0;
-#endif
   i = 0;
   over = 0;
   rep = 0;
@@ -404,16 +347,8 @@ inline writerDies() {
   clean();
   used = 0;
 #if HAS(SLOT)
-  UNSEE;
-  do
-  :: k < 4 -> remN[AT(AT(me, 0), k)] = 0; remMask[AT(AT(me, 0), k)] = 0; k++
-  :: else -> break
-  od;
+  seen = 0;
   k = 0;
-#endif
-#if HAS(LOCK)
-  from[0] = 0;
-  from[1] = 0;
 #endif
 #ifdef WINDOW
   mine[me] = 0;
@@ -433,9 +368,9 @@ inline start() {
   note[AT(1, 0)] = NONE;
   note[AT(1, 1)] = NONE;
 #if HAS(SLOT)
-  seenK[0] = NONE;
-  seenK[WRITERS - 1] = NONE;
   slotLock[0] = (K0 == SLOT);
+  slotNote[AT(0, 0)] = NEWEST;
+  slotNote[AT(0, 1)] = NEWEST;
 #endif
   if
   :: true
@@ -443,7 +378,6 @@ inline start() {
     viewFile[AT(0, 0)] = 1;
     view[AT(0, 0)] = NOW;
 #if K0 == SLOT
-    slotN[0] = 1;
     slotMask[0] = BIT(1)
 #elif K0 == COUNTER
     counter[1] = 1;

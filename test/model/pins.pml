@@ -21,7 +21,9 @@
 **          may die again and again can always do something, so in both its deaths are bounded.
 **     C4   C1 and C3 hold after a writer's death at any step.
 **     C5   A dead reader costs no grace time: at slotWait, only a reader whose slot is locked lets it
-**          pass; and where readers die for good the writer still goes on.
+**          pass; and where readers die for good the writer still goes on.  A reader that has stopped for
+**          good (ONCE) costs one grace time for each file, whichever writer publishes, and one more for
+**          each death of a writer and each publish given up: the assertion in LATE.
 **     C6   Only the owner of the lock switches: the assertion at the switch.
 **
 ** WHAT STANDS FOR WHAT.
@@ -29,8 +31,10 @@
 **     vIdx               the version word.  Its index is all that the protocol looks at
 **     counter[i]         readers[i] of P_state
 **     replaced[i]        the field of P_writer; odd while file i is being replaced
+**     from[i]            the field of P_writer: what replaced[i] was after the last rename of file i that
+**                        is known of.  Pins by smaller notes are of older files
 **     window             the field of P_writer, a time: 1 if that is ahead of the clock, 0 if not
-**     slotN, slotMask    the pin word n << 2 | mask: loaded, stored and compared as one
+**     slotMask, slotNote the pin word: the mask, and its owner's notes of both files at its newest claim
 **     slotLock           the byte lock of a slot, which the kernel drops when its owner dies
 **     slotsUsed          how many slots were ever claimed; a reader raises it before its first claim
 **     lockOn[r, i] - 1   the value x of reader r's OFD read lock on (file i, x); lockOn 0: it has none
@@ -38,26 +42,23 @@
 **     writerLock         flock on P_state
 **     map, note          a reader's cached mapping, and the value of replaced[i] noted before it was
 **                        made
-**     seen, new, rem     of the writer: the pin word it looks at; those that were stuck when the grace
-**                        time was over; those that stand for bytes that have no name any more
-**     from[i]            of the writer: the value of replaced[i] after it last replaced file i; 0 if
-**                        it does not know.  Lock pins of smaller values are of older files.  (Of two
-**                        writers the one that knows more; a death makes it 0)
+**     seen               of the writer: the mask of the pin word it looks at
 **     mine               of the writer: its own copy of the time in `window` is ahead of the clock
 **
 ** THE PROTOCOL, as modelled.  In parentheses the mutants, each of which breaks the rule it stands at.
 **
 **   Reader
-**     attach  by slot: take the byte lock of a slot; go on from the n found there (OWNER_ZERO: from 0);
-**             clear the mask; raise slotsUsed if the slot is beyond it (USED_NEVER).
+**     attach  by slot: take the byte lock of a slot; clear the mask; raise slotsUsed if the slot is beyond
+**             it (USED_NEVER).  MAPPED_FIRST: with both files mapped
+**             before, as by a handle that pinned in another way until then
 **             By lock: take the presence lock and keep it (PRESENCE_DROPPED: until the wait is over)
 **             for as long as there may be lock pins; then load window (LOAD_EARLY: load first); wait
 **             until the clock is past it (NO_WAIT).  No second look at it
-**     enter   v = version.  Claim file v: raise n, store n and bit v beside the bits held (NO_N: n is
-**             not raised; NESTED_SAME_N: not if the bit is held already; REENTER_SAME_N: in the first
-**             try only).  w = version (NO_RECHECK).  If it names the other file: store both bits, w =
-**             version, store the bits without the other's (CLAIM_MOVED: store the other bit, no third
-**             look).  n rises once a try, and not again for the second claim.
+**     enter   v = version.  Claim file v: store bit v beside the bits held, with the notes of both files
+**             (SAID_AT_MAPPING: they are stored when they are taken, and not here; UNSAID: not those of files
+**             that are not mapped yet).  w = version (NO_RECHECK).  If it names the other file: store both
+**             bits, w = version, store the bits without the other's (CLAIM_MOVED: store the other bit, no
+**             third look).
 **             By lock likewise: lock (file, value noted with its mapping); the second claim is one more
 **             lock.  By counter likewise
 **     check   the mapping of file w is good if its note is replaced[w] as it is now, after the last look
@@ -76,27 +77,28 @@
 **             Otherwise it may store a time (MINE_LATER: and count its own from a later one), and then
 **             look for the presence lock (LOOK_FIRST: before it stores; NO_LOOK).  Nobody there: this
 **             publish does not look either.  Somebody: store 0, no window of its own (KEPT_OPEN), look
-**     scan    for each slot below slotsUsed: load the word.  Bit i clear, or the word is remembered
-**             for file i: next.  Owner's lock gone (DEAD_WAITS: not looked at): compare-and-swap the
-**             mask away, keep n (CLEAR_PLAIN: by a store; CLEAR_ZERO: n too; NO_CLEAR), look at it again.
+**     scan    for each slot below slotsUsed: load the word.  Bit i clear, or the note of i below from[i]:
+**             next.  Owner's lock gone (DEAD_WAITS: not looked at): compare-and-swap the mask away
+**             (CLEAR_PLAIN: by a store; NO_CLEAR), look at it again.  The masks alone are compared: where
+**             that is right, to compare the notes, too, is.
 **             Otherwise wait until the word has changed, and look at it again (SKIP_CHANGED: take the
 **             reader for gone), or until the owner's lock is gone, or the grace time is over (NO_GRACE:
-**             for ever).  After that note the word: the file must be replaced (GRACE_RESET: is not)
-**     locks   any read lock on (file i, from[i]) to (file i, replaced[i]) (LOCK_CURRENT: on
-**             (file i, replaced[i]) only): wait, and after the grace time replace
+**             for ever).  After that the file must be replaced (GRACE_RESET: is not)
+**     locks   any read lock on (file i, from[i]) or above (LOCK_CURRENT: on (file i, replaced[i]) only):
+**             wait, and after the grace time replace
 **     counter wait, and after the grace time store 0
 **     replace raise replaced[i] to odd; rename the new file over the name; raise it to even
-**             (RAISE_BEFORE: both before; RAISE_LATE: after the switch).  Only now remember the noted
-**             words for file i (REMEMBER_EARLY: when noted, though the publish may be given up
-**             afterwards; REMEMBER_LATE: the words that stand there after the switch; REMEMBER_MASK:
-**             the mask without n; REMEMBER_GLOBAL: for both files), and from[i] = replaced[i]
+**             (RAISE_BEFORE: both before; RAISE_LATE: after the switch).  Only now from[i] = replaced[i]
+**             (FROM_EARLY: with the first raise; FROM_NEVER; FROM_ONE: one for both files; FROM_OWN: each
+**             writer has its own, from when it takes the lock).  A rename that fails, with ABORTS, is raised
+**             around likewise, and leaves from[i] as it is (FROM_FAILED: does not); so does a writer that
+**             raises what it found odd when it took the lock (FROM_LOCK: does not)
 **     write   if nothing is to be replaced write in place: two steps
 **     switch  store the version
 **
 ** Variants that are right.  RAISE_ALWAYS is a simpler rule: a writer raises replaced[inactive] whenever
 ** it takes the lock, and once after a rename.  But then all readers map a file anew after each publish of
-** a writer that takes the lock for each.  REMEMBER_N, that the writer compares n alone and not the whole
-** word, delays fewer publishes when a stuck reader nests views.
+** a writer that takes the lock for each.
 **
 ** COUNTER_BLIND is a reader of the mmap-sync crate, which does not know `replaced`: it fails, even with
 ** a second look at the version, where a writer replaces files.
@@ -114,11 +116,8 @@
 **     again.  So a mapping is none, NOW or OLD; a rename turns NOW into OLD.  Whether it shows the
 **     snapshot that was looked at is told by ghosts: look, same and good.  They say what numbered
 **     contents would say, without the numbers.
-**   - n.  When a reader raises it, whatever a writer has read of that slot can no longer match, now or
-**     later; OUTDATED() says so, and n stays 1.  COUNT_N counts instead, with everything else bounded;
-**     both give the same verdicts.
 **   - replaced.  What matters of a value noted earlier is whether it is the newest, or not below
-**     from[i], or below; renumber() keeps these three apart.
+**     from[i], or below; renumber() keeps these three apart, and so from[i] need not change.
 **   - The clock.  A time is over or it is not.  When it is over is chosen as late as somebody sees it:
 **     the writer, when it does not go by its own copy although it has one, and a reader whose wait ends.
 **     A reader that loaded a time which the field no longer holds may go on at any moment.
@@ -137,14 +136,21 @@ byte counter[2];
 
 /* P_writer */
 byte replaced[2] = NEWEST;
+#if KEEPS
+#ifdef FROM_ONE
+byte from[2];
+#else
+byte from[2] = SINCE;
+#endif
+#endif
 #ifdef WINDOW
 bit window;
 #endif
 
 /* P_readers, and byte locks on it. */
 #if HAS(SLOT)
-byte slotN[NS];
 byte slotMask[NS];
+byte slotNote[NS * 2]; /* AT(slot, file) */
 byte slotsUsed = 1;
 bit slotLock[NS];
 #endif
@@ -166,19 +172,7 @@ byte note[4];
 byte viewFile[4];
 byte view[4];
 
-/* Of writers: one each, or AT(AT(writer, file), slot) and AT(writer, slot). */
-#if HAS(SLOT)
-byte seenK[WRITERS];
-byte seenN[WRITERS];
-byte seenMask[WRITERS];
-byte newN[WRITERS * 2];
-byte newMask[WRITERS * 2];
-byte remN[WRITERS * 4];
-byte remMask[WRITERS * 4];
-#endif
-#if HAS(LOCK)
-byte from[2];
-#endif
+/* Of writers: one each. */
 #ifdef WINDOW
 bit mine[WRITERS];
 #endif
@@ -186,12 +180,23 @@ bit mine[WRITERS];
 /* ---- claims ---------------------------------------------------------------------------------- */
 
 #if HAS(SLOT)
-#define PIN(mask)                                                                                  \
-  slotN[s] = n;                                                                                    \
-  slotMask[s] = mask
-#define SLOT_CLAIM(i)    raiseN(i); PIN(HELD | BIT(i))
-#define SLOT_CLAIM_TOO() PIN(3)
-#define SLOT_DROP(mask)  PIN(mask)
+/* What the word says beside the mask: the notes of the mappings there are. */
+#ifdef UNSAID
+#define SAYS(i) (map[AT(r, i)] == 0 -> slotNote[AT(s, i)] : note[AT(r, i)])
+#else
+#define SAYS(i) (note[AT(r, i)] == NONE -> BEFORE : note[AT(r, i)])
+#endif
+#define SAY                                                                                        \
+  slotNote[AT(s, 0)] = SAYS(0);                                                                    \
+  slotNote[AT(s, 1)] = SAYS(1)
+#ifdef SAID_AT_MAPPING
+#define SAY_CLAIM skip
+#else
+#define SAY_CLAIM SAY
+#endif
+#define SLOT_CLAIM(i)    SAY_CLAIM; slotMask[s] = HELD | BIT(i)
+#define SLOT_CLAIM_TOO() slotMask[s] = 3
+#define SLOT_DROP(mask)  slotMask[s] = mask
 #else
 #define SLOT_CLAIM(i)    skip
 #define SLOT_CLAIM_TOO() skip
@@ -245,9 +250,24 @@ bit mine[WRITERS];
 #define LOOK v = vIdx
 #endif
 
+#ifdef SAID_AT_MAPPING
+#define NOTE(i)                                                                                    \
+  note[AT(r, i)] = replaced[i];                                                                    \
+  if                                                                                               \
+  :: kind == SLOT && has -> SAY                                                                    \
+  :: else                                                                                          \
+  fi;                                                                                              \
+  renumber(i)
+#else
 #define NOTE(i)                                                                                    \
   note[AT(r, i)] = replaced[i];                                                                    \
   renumber(i)
+#endif
+#ifdef SAID_AT_MAPPING
+#define HAS_SLOT has = 1
+#else
+#define HAS_SLOT skip
+#endif
 
 /* A lock is named by the value of replaced[i] noted with the mapping; without one, by its value now. */
 #if HAS(LOCK)
@@ -289,8 +309,11 @@ inline unview(f) {
   goto idle
 
 proctype reader(bit r; byte kind) {
-  byte n, s, reads;
-  bit v, w, e, again; /* the two looks at the version; which view */
+  byte s, reads;
+  bit v, w, e; /* the two looks at the version; which view */
+#ifdef SAID_AT_MAPPING
+  bit has; /* a slot */
+#endif
 #ifdef CHECK_EARLY
   bit early[2];
 #endif
@@ -300,11 +323,15 @@ proctype reader(bit r; byte kind) {
 #ifdef WINDOW
   :: kind == LOCK && view[AT(r, 0)] == 0 -> goto attachLock
 #endif
-  :: else -> n = (kind == SLOT && view[0]); goto idle
+  :: else -> HAS_SLOT; goto idle
   fi;
 
 attach:
 #if HAS(SLOT)
+#ifdef MAPPED_FIRST
+  STEP(NOTE(0); NOTE(1));
+  STEP(MAPPED(0); MAPPED(1));
+#endif
   if
   :: d_step {
       s = 0;
@@ -315,12 +342,7 @@ attach:
       slotLock[s] = 1
     }
   fi;
-#ifdef OWNER_ZERO
-  STEP(n = 0);
-#else
-  STEP(n = slotN[s]);
-#endif
-  STEP(PIN(0));
+  STEP(slotMask[s] = 0; HAS_SLOT);
 #ifndef USED_NEVER
   STEP(
       if
@@ -404,7 +426,7 @@ claim1:
   fi;
 #ifdef CLAIM_MOVED
 moved:
-  STEP(PIN(HELD | BIT(w)));
+  STEP(slotMask[s] = HELD | BIT(w));
   goto check;
 #endif
 
@@ -525,6 +547,13 @@ done:
 #define FREE (writerLock == 0)
 #endif
 
+/* What stands for the number of the other file's. */
+#ifdef FROM_ONE
+#define ONE (from[1 - i] != 0)
+#else
+#define ONE false
+#endif
+
 /* Lock pins of reader r that file i may not be overwritten under. */
 #if HAS(LOCK)
 #ifdef LOCK_CURRENT
@@ -532,7 +561,7 @@ done:
 #else
 #define LOWEST from[i]
 #endif
-#define STUCK(r) (lockOn[AT(r, i)] > LOWEST && lockOn[AT(r, i)] <= replaced[i] + 1)
+#define STUCK(r) (lockOn[AT(r, i)] > LOWEST && !ONE)
 #endif
 
 #ifdef WINDOW
@@ -544,58 +573,15 @@ done:
 #endif
 #endif
 
-#ifdef REMEMBER_GLOBAL
-#define MEMORY(i) AT(AT(me, 0), k)
-#else
-#define MEMORY(i) AT(AT(me, i), k)
-#endif
-
-/* The word that the writer looks at is one that it remembers. */
-#if defined(REMEMBER_MASK)
-#define SAME (remMask[MEMORY(i)] == seenMask[me])
-#elif defined(REMEMBER_N)
-#define SAME (remMask[MEMORY(i)] && remN[MEMORY(i)] == seenN[me])
-#else
-#define SAME (remMask[MEMORY(i)] == seenMask[me] && remN[MEMORY(i)] == seenN[me])
-#endif
-
 #if HAS(SLOT)
-/* What is no longer there can match no more. */
-#ifdef REMEMBER_MASK
-#define CURRENT true
-#else
-#define CURRENT (newN[AT(me, k)] == slotN[k])
-#endif
+/* Slot k has a pin that counts. */
+#define COUNTS(k) ((slotMask[k] & BIT(i)) && slotNote[AT(k, i)] >= from[i] && !ONE)
 
-/* What was noted of the slots that are stuck stands for older bytes from now on. */
-inline remember() {
-  k = 0;
-  do
-  :: k < NS ->
-    if
-    :: newMask[AT(me, k)] ->
-      if
-      :: CURRENT ->
-        remN[MEMORY(i)] = newN[AT(me, k)];
-        remMask[MEMORY(i)] = newMask[AT(me, k)]
-      :: else
-      fi
-    :: else
-    fi;
-    newN[AT(me, k)] = 0;
-    newMask[AT(me, k)] = 0;
-    k++
-  :: else -> break
-  od;
-  k = 0
-}
-/* The compare of a compare-and-swap, and of a look while waiting. */
-#define UNCHANGED(k) (slotMask[k] == seenMask[me] && slotN[k] == seenN[me])
+/* While it waits. */
+#define CHANGED(k) (slotMask[k] != seen || !COUNTS(k))
 
 /* A dead owner's pin goes. */
-#if defined(CLEAR_ZERO)
-#define CLEAR slotMask[k] = 0; slotN[k] = 0
-#elif defined(NO_CLEAR)
+#if defined(NO_CLEAR)
 #define CLEAR skip
 #else
 #define CLEAR slotMask[k] = 0
@@ -607,12 +593,11 @@ inline remember() {
 #define OWNED(k) slotLock[k]
 #endif
 
-#else
-inline remember() { skip }
 #endif
 
 proctype writer(bit me) {
   byte k, used;
+  byte seen; /* the mask of the slot that it looks at */
   bit i;    /* the file that is not active */
   bit over; /* the grace time is over */
   bit rep;  /* the file must be replaced */
@@ -623,13 +608,21 @@ lock:
   :: atomic { !MAY(published, PUBS) -> goto finished }
   :: atomic { MAY(published, PUBS) && FREE -> writerLock = me + 1 }
   fi;
+#ifdef FROM_OWN
+  WSTEP(from[0] = 0; from[1] = 0; renumber(0); renumber(1));
+#endif
 #ifndef NO_RAISE
 #ifdef RAISE_ALWAYS
   WSTEP(replaced[1 - vIdx] = (replaced[1 - vIdx] | 1) + 1; renumber(1 - vIdx));
 #else
   WSTEP(
       if
-      :: replaced[1 - vIdx] & 1 -> replaced[1 - vIdx]++; renumber(1 - vIdx)
+      :: replaced[1 - vIdx] & 1 ->
+        replaced[1 - vIdx]++;
+#ifdef FROM_LOCK
+        from[1 - vIdx] = replaced[1 - vIdx];
+#endif
+        renumber(1 - vIdx)
       :: else
       fi);
 #endif
@@ -683,10 +676,9 @@ slot:
   if
   :: atomic {
       k < used ->
-      d_step { seenK[me] = k; seenN[me] = slotN[k]; seenMask[me] = slotMask[k] };
       if
-      :: d_step { (seenMask[me] & BIT(i)) == 0 || SAME -> UNSEE; k++ }; goto slot
-      :: else
+      :: d_step { !COUNTS(k) -> k++ }; goto slot
+      :: else -> seen = slotMask[k]
       fi
     }
   :: atomic { k >= used -> k = 0; used = 0; goto slotsDone }
@@ -695,9 +687,7 @@ slot:
   if
   :: d_step {
       OWNED(k) && over ->
-      newN[AT(me, k)] = seenN[me];
-      newMask[AT(me, k)] = seenMask[me];
-      UNSEE;
+      seen = 0;
       rep = 1;
       k++
     };
@@ -707,32 +697,32 @@ slot:
   WMORTAL
   fi;
 #ifdef CLEAR_PLAIN
-  WSTEP(slotMask[k] = 0; slotN[k] = seenN[me]; UNSEE);
+  WSTEP(slotMask[k] = 0; seen = 0);
 #else
   WSTEP(
       if
-      :: UNCHANGED(k) -> CLEAR
+      :: slotMask[k] == seen -> CLEAR
       :: else
       fi;
-      UNSEE);
+      seen = 0);
 #endif
   goto slot;
 
 slotWait:
   if
   :: d_step {
-      !UNCHANGED(k) ->
+      CHANGED(k) ->
 #ifdef SKIP_CHANGED
       k++;
 #endif
-      UNSEE
+      seen = 0
     };
     goto slot
 #ifndef DEAD_WAITS
-  :: d_step { UNCHANGED(k) && !slotLock[k] -> UNSEE }; goto slot
+  :: d_step { !CHANGED(k) && !slotLock[k] -> seen = 0 }; goto slot
 #endif
 #ifndef NO_GRACE
-  :: d_step { UNCHANGED(k) && slotLock[k] -> over = 1; UNSEE }; goto slot
+  :: d_step { !CHANGED(k) && slotLock[k] -> LATE; over = 1; seen = 0 }; goto slot
 #endif
   WMORTAL
   fi;
@@ -744,7 +734,7 @@ slotsDone:
 #if HAS(LOCK)
   if
   :: atomic { free || (!STUCK(0) && !STUCK(1)) -> skip }
-  :: atomic { !free && (STUCK(0) || STUCK(1)) -> over = 1; rep = 1 }
+  :: d_step { !free && (STUCK(0) || STUCK(1)) -> LATE; over = 1; rep = 1 }
   WMORTAL
   fi;
 #endif
@@ -768,9 +758,6 @@ slotsDone:
 countersDone:
 #endif
 
-#ifdef REMEMBER_EARLY
-  WSTEP(remember());
-#endif
 #if ABORTS
   if
   :: atomic { MAY(aborted, ABORTS) -> DID(aborted, ABORTS); d_step { clean() }; goto begin }
@@ -793,26 +780,38 @@ countersDone:
 #define RAISE replaced[i] + 1
 #endif
 #if !defined(RAISE_ALWAYS) || defined(RAISE_BEFORE)
+#ifdef FROM_EARLY
+  WSTEP(replaced[i] = RAISE; from[i] = replaced[i]; renumber(i));
+#else
   WSTEP(replaced[i] = RAISE; renumber(i));
 #endif
-  WSTEP(move(i));
+#endif
+#if ABORTS
+  /* The rename fails. */
   if
   :: d_step {
-#ifndef RAISE_LATE
-#ifndef RAISE_BEFORE
+      MAY(aborted, ABORTS) ->
+      DID(aborted, ABORTS);
       replaced[i] = (replaced[i] | 1) + 1;
-#endif
-#if HAS(LOCK)
+#ifdef FROM_FAILED
       from[i] = replaced[i];
 #endif
       renumber(i);
-#endif
-#if !defined(REMEMBER_EARLY) && !defined(REMEMBER_LATE)
-      remember()
-#endif
-    }
-  WMORTAL
+      clean()
+    };
+    goto begin
+  :: true
   fi;
+#endif
+  WSTEP(move(i));
+#ifndef RAISE_LATE
+#ifndef RAISE_BEFORE
+  WSTEP(replaced[i] = (replaced[i] | 1) + 1; renumber(i));
+#endif
+#if KEEPS && !defined(FROM_NEVER)
+  WSTEP(from[i] = replaced[i]; renumber(i));
+#endif
+#endif
   goto switch;
 
 inPlace:
@@ -828,7 +827,7 @@ progress:
       NEWER(0, i);
       NEWER(1, i);
       DID(published, PUBS);
-#if !defined(RAISE_LATE) && !defined(REMEMBER_LATE)
+#ifndef RAISE_LATE
       clean()
 #endif
     }
@@ -837,13 +836,10 @@ progress:
 #ifdef RAISE_LATE
   WSTEP(
       if
-      :: rep -> replaced[i] = (replaced[i] | 1) + 1; renumber(i)
+      :: rep -> replaced[i] = (replaced[i] | 1) + 1; from[i] = replaced[i]; renumber(i)
       :: else
       fi;
       clean());
-#endif
-#ifdef REMEMBER_LATE
-  WSTEP(readAgain(); remember(); clean());
 #endif
 #if WRITERS == 2
 #if defined(WINDOW) && !defined(KEEP_MINE)

@@ -9,6 +9,7 @@
 #
 #     C1   a view shows what it should not: an assertion in take() or touchOne()
 #     C3   the writer is stuck (an invalid end state), or with -DLIVE goes round without a publish
+#     C5   a reader that has stopped for good is waited for again: the assertion in LATE
 #     C6   a writer switches without the lock: the assertion at the switch
 #
 # Everything is built in the folder given, or in one that is removed at the end.  Of a check that went
@@ -23,6 +24,7 @@ HERE=$(cd "$(dirname "$0")" && pwd) || exit 1
 
 # Few of everything, where the search would have no end otherwise; and everybody done but the writer.
 FEW='-DPUBS=2 -DREADS=2 -DRDEATHS=1 -DWDEATHS=1'
+ONCE='-DONCE -DRSTOPS=1 -DWDEATHS=1 -DABORTS=1'
 LIVE='-DLIVE -DREADS=2 -DRDEATHS=1 -DRSTOPS=1 -DWDEATHS=1'
 
 checks() {
@@ -43,6 +45,7 @@ One reader, which dies and comes back, and a writer that dies, as often as they 
 holds | slot | -DK0=SLOT
 holds | slot, nested views | -DNEST
 holds | slot, publishes given up | -DABORTS=ANY
+holds | slot, nested views, publishes given up | -DNEST -DABORTS=ANY
 holds | slot, two writers | -DWRITERS=2
 holds | lock with windows | -DK0=LOCK -DWINDOW
 holds | lock with windows, publishes given up | -DK0=LOCK -DWINDOW -DABORTS=ANY
@@ -57,24 +60,24 @@ holds | lock with windows, reader stops for good | -DK0=LOCK -DWINDOW -DRSTOPS=1
 holds | lock with windows, writer goes on | -DK0=LOCK -DWINDOW $LIVE
 holds | counter, reader stops for good | -DK0=COUNTER -DRDEATHS=1 -DRSTOPS=1 -DWDEATHS=1
 holds | counter, writer goes on | -DK0=COUNTER $LIVE
+holds | slot, stopped reader waited for once | $ONCE
+holds | slot, the same by two writers | $ONCE -DWRITERS=2
+holds | slot, the same with nested views | $ONCE -DNEST
+holds | lock, stopped reader waited for once | -DK0=LOCK $ONCE
+holds | lock, the same by two writers | -DK0=LOCK $ONCE -DWRITERS=2
 
-Other rules that are right; and n counted, as a check of how n is kept small.
-holds | slot, nested views, n remembered alone | -DNEST -DREMEMBER_N
+Other rules that are right.
+holds | slot taken by who has mapped | -DMAPPED_FIRST
 holds | slot, two writers, raised at each lock | -DWRITERS=2 -DRAISE_ALWAYS
 holds | slot, nested views, mapped under the claim | -DNEST -DMAP_UNDER
 holds | lock, raised at each lock | -DK0=LOCK -DRAISE_ALWAYS
 holds | lock, mapped under the claim | -DK0=LOCK -DMAP_UNDER
-holds | slot, n counted | -DCOUNT_N -DPUBS=3 -DREADS=3 -DRDEATHS=1 -DWDEATHS=0
 
 Rules of entering a read.
 C1 | no second look at the version | -DNO_RECHECK
 C1 | the same, by lock | -DK0=LOCK -DNO_RECHECK
 C1 | the same, by counter | -DK0=COUNTER -DRDEATHS=2 -DNO_RECHECK
 C1 | claim moved without another look | -DCLAIM_MOVED
-C1 | pin word without n | -DNO_N
-C1 | n kept when entering again | -DREENTER_SAME_N
-C1 | n kept for a nested claim of the same file | -DNEST -DNESTED_SAME_N
-C1 | a new owner starts n anew | -DCOUNT_N -DOWNER_ZERO -DPUBS=4 -DREADS=4 -DRDEATHS=1 -DWDEATHS=0
 C1 | slots in use not announced | -DK1=SLOT -DUSED_NEVER
 
 Rules of mapping, and of replacing a file.
@@ -93,14 +96,23 @@ C1 | the same, by lock | -DK0=LOCK -DCHECK_EARLY
 C1 | only the newest lock looked at | -DK0=LOCK -DLOCK_CURRENT
 C1 | counter reader that does not know replaced | -DK1=COUNTER -DRDEATHS=1 -DCOUNTER_BLIND
 
-Rules of the scan, and of what it remembers.
-C1 | masks remembered, not words | -DREMEMBER_MASK
-C1 | words remembered for both files | -DREMEMBER_GLOBAL
-C1 | words remembered before the rename | -DABORTS=ANY -DREMEMBER_EARLY
-C1 | words read again after the switch | -DREMEMBER_LATE
+Rules of what the slots say, and of where the writer begins to count.
+C1 | notes said when mapping, not with each claim | -DMAPPED_FIRST -DSAID_AT_MAPPING
+C1 | mapped under a claim that did not say the note | -DMAP_UNDER -DUNSAID
+C1 | from set before the rename | -DFROM_EARLY
+C1 | the same, by lock | -DK0=LOCK -DFROM_EARLY
+C1 | from set though the rename failed | -DABORTS=ANY -DFROM_FAILED
+C1 | the same, by lock | -DK0=LOCK -DABORTS=ANY -DFROM_FAILED
+C1 | from set with the lock taken | -DFROM_LOCK
+C1 | one from for both files | -DFROM_ONE
+C1 | the same, by lock | -DK0=LOCK -DFROM_ONE
+C5 | from not set | $ONCE -DFROM_NEVER
+C5 | from known to its writer only | $ONCE -DWRITERS=2 -DFROM_OWN
+C5 | the same, by lock | -DK0=LOCK $ONCE -DWRITERS=2 -DFROM_OWN
+
+Rules of the scan.
 C1 | a word that changed is taken for gone | -DSKIP_CHANGED
 C1 | dead slot cleared by a plain store | -DCLEAR_PLAIN
-C1 | dead slot cleared with its n | -DCOUNT_N -DCLEAR_ZERO -DPUBS=4 -DREADS=4 -DRDEATHS=2 -DWDEATHS=0
 C3 | dead slot not cleared | -DNO_CLEAR $LIVE
 C3 | dead readers waited for | -DREADS=2 -DRDEATHS=1 -DWDEATHS=1 -DDEAD_WAITS
 C3 | live readers waited for without end | -DRSTOPS=1 -DWDEATHS=1 -DNO_GRACE
@@ -119,10 +131,12 @@ C1 | own window trusted with the lock taken anew | -DK0=LOCK -DWINDOW -DWRITERS=
 LIST
 }
 
-# What the search in pan.out found: holds, C1, C3, C6, or a sentence.
+# What the search in pan.out found: holds, C1, C3, C5, C6, or a sentence.
 outcome() {
   if grep -q '^pan:1: assertion violated (*writerLock' pan.out; then
     echo C6
+  elif grep -q '^pan:1: assertion violated (*late' pan.out; then
+    echo C5
   elif grep -q '^pan:1: assertion violated' pan.out; then
     echo C1
   elif grep -Eq '^pan:1: (invalid end state|non-progress cycle)' pan.out; then
