@@ -96,6 +96,7 @@ proc pattern {t c {star %}} {
     "'5$star'" "'-$star'" "'k1$star'" "'a_$star'" "'\[a-c\]$star'" "'ab@$star'" "'ab\[$star'" "'aZ$star'" "'az$star'" \
     "'a~$star'" "'AB`$star'" "'20$star'" "5" "5.0" "NULL" "'\\$star'" "'5'" "'1.$star'" "'a ${star}'" "'ab' " \
     "'é$star'" "'aé$star'" "char(97,1114111)||'$star'" "char(65535)||'$star'"]] }
+  if {[regexp -nocase {^x'((?:[46][1-9a-f])+)'$} $v -> text]} { set v '[binary decode hex $text]' }
   if {[regexp {^'([^']*)'$} $v -> text]} {
     set text '[string range $text 0 [rnd [expr {1 + min(12, [string length $text])}]]-1][pick [list $star $star $star {} _ ?]]'
     if {[chance 20]} { set text [pick [list [string toupper $text] [string tolower $text]]] }
@@ -354,7 +355,13 @@ proc queryOrder {tables} {
     lappend ::by [list $t 0 $c $rest]
   }
   if {[chance 50]} { set rest [pick {{} { DESC}}]; lappend terms z$rest; lappend ::by [list $t 0 z $rest] }
-  return "SELECT z FROM $t[maybeWhere $table 65] ORDER BY [join $terms ,][orderLimit]"
+  set where [maybeWhere $table 65]
+  if {[chance 15]} { # one value, or what is equal to it: '5' and '5.0', 'a' and 'A'
+    set c [lindex $::by 0 2]
+    set where " WHERE $c [pick [list "= [value $t [sampled $t $c]]" "IN ([values $t [sampled $t $c] 3])" "IS [value $t [sampled $t $c]]" \
+      "= CAST([literal $t [sampled $t $c]] AS [pick {INTEGER REAL NUMERIC}])"]]"
+  }
+  return "SELECT z FROM $t$where ORDER BY [join $terms ,][orderLimit]"
 }
 proc queryOrderJoin {tables} {
   set a [pick $tables]
@@ -438,7 +445,10 @@ proc queryDistinct {tables} {
   set where [maybeWhere $table 50]
   set desc [pick {{} { DESC}}]
   set limit [pick [list {} {} " LIMIT [rnd 20]" " LIMIT [rnd 20] OFFSET [rnd 5]"]]
-  switch [rnd 8] {
+  set other [pick [list "$d%3" "z%2" "length($d)" [expr {[dict get $table rowid] ? "rowid%3" : "z%5"}]]]
+  switch [rnd 10] {
+    8 { return "SELECT count(*) FROM (SELECT DISTINCT $c, $other FROM $t$where)" }
+    9 { return "SELECT printf('%d %d',count(*),count(DISTINCT $other)) FROM $t$where GROUP BY $c" }
     0 { return "SELECT group_concat([canon k],'|') FROM (SELECT DISTINCT $c AS k FROM $t$where ORDER BY $c$desc$limit)" }
     1 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $c$desc, $d$limit)" }
     2 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $d$desc, $c$desc$limit)" }
