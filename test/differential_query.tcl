@@ -20,8 +20,8 @@ proc canon {e} {
 # Reads values of each column of a table from the source, as literals, for queries that find something.
 proc sampleTable {db table} {
   set t [dict get $table name]
-  set text [expr {$::texts eq "ascii" ? "quote(%)" : "CASE WHEN length(CAST(% AS BLOB)) = length(%) AND length(%) < 100
-    THEN quote(%) ELSE 'CAST(x''' || hex(%) || ''' AS TEXT)' END"}]
+  set text [expr {$::texts eq "ascii" ? "quote(%)" : "CASE WHEN trim(%, '[string map {' ''} [join [lmap i [lsearch -all [lrepeat 95 0] 0] { format %c [expr {$i + 32}] }] {}]]') = ''
+    AND length(%) < 100 THEN quote(%) ELSE 'CAST(x''' || hex(%) || ''' AS TEXT)' END"}]
   set step [expr {[$db onecolumn "SELECT count(*) FROM $t"] / 40 + 1}]
   foreach c [dict get $table columns] {
     set ::sample($t.$c) [$db eval "SELECT DISTINCT CASE typeof($c)
