@@ -20,9 +20,9 @@
 **
 ** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone is an error for statements that use it, and for
 ** no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.
-** Keys may come and go: a plan names columns, and xFilter finds a key of the pinned snapshot for them,
-** or scans; an order that was promised it makes by sorting, if it must.  Only a WITHOUT ROWID table is held to what it declared: its primary key told the planner
-** that rows are unique and not NULL, and that cannot be taken back.
+** Keys may come and go: a plan names columns, and xFilter finds a key of the pinned snapshot for them, or scans; an
+** order that was promised it makes by sorting, if it must.  Only a WITHOUT ROWID table is held to what it declared:
+** its primary key told the planner that rows are unique and not NULL, and that cannot be taken back.
 **
 ** CURSORS that are closed are kept for the next xOpen: with the rows and values they have room for they are
 ** large, and a lookup is quick.
