@@ -197,6 +197,13 @@ proc condition {table prefix {deep 1}} {
   }
   return "$c = [value $t $s]"
 }
+# The table without some columns.  Where a column is equal to a constant SQLite does not sort by it any more, though
+# '5' and '5.0' may both be equal to it: where only the order of whole rows tells, conditions are on other columns.
+proc besides {table columns} {
+  set left [dict get $table columns]
+  foreach c $columns { set left [lsearch -all -inline -not -exact $left $c] }
+  dict replace $table columns [concat $left z] rowid 0
+}
 proc maybeWhere {table {p 60}} { expr {[chance $p] ? " WHERE [condition $table {}]" : ""} }
 
 # ---- queries --------------------------------------------------------------------------------------
@@ -305,7 +312,8 @@ proc queryAggregate {tables} {
   set t [dict get $table name]
   set c [columnOf $table]
   set d [pick [dict get $table columns]]
-  set where [maybeWhere $table]
+  set where [maybeWhere [besides $table [list $c $d]]]
+  if {[chance 50]} { set where [maybeWhere $table] }
   set more [expr {$where eq "" ? " WHERE" : "$where AND"}]
   switch [rnd 18] {
     0 { return "SELECT printf('%d %d %d %d %d',count(*),count($c),count(DISTINCT $c),sum(z),max(z)) FROM $t$where" }
@@ -322,7 +330,7 @@ proc queryAggregate {tables} {
     11 { return "SELECT DISTINCT [canon $c] FROM $t$where" }
     12 { return "SELECT [canon k] FROM (SELECT DISTINCT $c AS k FROM $t$where)" }
     13 { return "SELECT printf('%d %d',total(CAST($c AS INTEGER)%1000),sum($d)) FROM $t$more typeof($d)='integer' AND $d BETWEEN -1000000 AND 1000000" }
-    14 { return "SELECT group_concat(z) FROM (SELECT z FROM $t$where ORDER BY $c[pick {{} { DESC}}], z)" }
+    14 { return "SELECT group_concat(z) FROM (SELECT z FROM $t[maybeWhere [besides $table [list $c]]] ORDER BY $c[pick {{} { DESC}}], z)" }
     15 { return "SELECT printf('%d %d %d',count(*) FILTER (WHERE [condition $table {} 0]),sum(z) FILTER (WHERE $c > [value $t [sampled $t $c]]),\
            total($c > 3)) FROM $t$where" }
     16 { return "SELECT printf('%s %s',[canon "min($c)"],[canon "max($c)"]) FROM $t$where GROUP BY $d HAVING max(z) > [rnd 20]" }
@@ -390,7 +398,7 @@ proc queryWindow {tables} {
     "count(*) OVER (ORDER BY $c RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)" "ntile(3) OVER (ORDER BY $o)" \
     "max(z) OVER (PARTITION BY $c ORDER BY z DESC)" "sum(z) OVER (ORDER BY $c GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW)" \
     "first_value(z) OVER (PARTITION BY $d ORDER BY $o)"]]
-  return "SELECT printf('%d %d',z,$w) FROM $t[maybeWhere $table]"
+  return "SELECT printf('%d %d',z,$w) FROM $t[maybeWhere [besides $table [list $c $d]]]"
 }
 proc queryCompound {tables} {
   set a [pick $tables]
@@ -442,7 +450,7 @@ proc queryDistinct {tables} {
   set t [dict get $table name]
   set c [columnOf $table]
   set d [pick [dict get $table columns]]
-  set where [maybeWhere $table 50]
+  set where [maybeWhere [besides $table [list $c $d]] 50]
   set desc [pick {{} { DESC}}]
   set limit [pick [list {} {} " LIMIT [rnd 20]" " LIMIT [rnd 20] OFFSET [rnd 5]"]]
   set other [pick [list "$d%3" "z%2" "length($d)" [expr {[dict get $table rowid] ? "rowid%3" : "z%5"}]]]
