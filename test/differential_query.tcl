@@ -20,8 +20,8 @@ proc canon {e} {
 # Reads values of each column of a table from the source, as literals, for queries that find something.
 proc sampleTable {db table} {
   set t [dict get $table name]
-  set text [expr {$::texts eq "ascii" ? "quote(%)" : "CASE WHEN length(CAST(% AS BLOB)) = length(%) AND length(%) < 100
-    THEN quote(%) ELSE 'CAST(x''' || hex(%) || ''' AS TEXT)' END"}]
+  set text [expr {$::texts eq "ascii" ? "quote(%)" : "CASE WHEN trim(%, '[string map {' ''} [join [lmap i [lsearch -all [lrepeat 95 0] 0] { format %c [expr {$i + 32}] }] {}]]') = ''
+    AND length(%) < 100 THEN quote(%) ELSE 'CAST(x''' || hex(%) || ''' AS TEXT)' END"}]
   set step [expr {[$db onecolumn "SELECT count(*) FROM $t"] / 40 + 1}]
   foreach c [dict get $table columns] {
     set ::sample($t.$c) [$db eval "SELECT DISTINCT CASE typeof($c)
@@ -96,6 +96,7 @@ proc pattern {t c {star %}} {
     "'5$star'" "'-$star'" "'k1$star'" "'a_$star'" "'\[a-c\]$star'" "'ab@$star'" "'ab\[$star'" "'aZ$star'" "'az$star'" \
     "'a~$star'" "'AB`$star'" "'20$star'" "5" "5.0" "NULL" "'\\$star'" "'5'" "'1.$star'" "'a ${star}'" "'ab' " \
     "'é$star'" "'aé$star'" "char(97,1114111)||'$star'" "char(65535)||'$star'"]] }
+  if {[regexp -nocase {^x'((?:[46][1-9a-f])+)'$} $v -> text]} { set v '[binary decode hex $text]' }
   if {[regexp {^'([^']*)'$} $v -> text]} {
     set text '[string range $text 0 [rnd [expr {1 + min(12, [string length $text])}]]-1][pick [list $star $star $star {} _ ?]]'
     if {[chance 20]} { set text [pick [list [string toupper $text] [string tolower $text]]] }
@@ -195,6 +196,13 @@ proc condition {table prefix {deep 1}} {
     49 { return "($c, $d) IN (SELECT $c0, $d0 FROM $t WHERE z[pick {< > =}][rnd 40])" }
   }
   return "$c = [value $t $s]"
+}
+# The table without some columns.  Where a column is equal to a constant SQLite does not sort by it any more, though
+# '5' and '5.0' may both be equal to it: where only the order of whole rows tells, conditions are on other columns.
+proc besides {table columns} {
+  set left [dict get $table columns]
+  foreach c $columns { set left [lsearch -all -inline -not -exact $left $c] }
+  dict replace $table columns [concat $left z] rowid 0
 }
 proc maybeWhere {table {p 60}} { expr {[chance $p] ? " WHERE [condition $table {}]" : ""} }
 
@@ -304,7 +312,8 @@ proc queryAggregate {tables} {
   set t [dict get $table name]
   set c [columnOf $table]
   set d [pick [dict get $table columns]]
-  set where [maybeWhere $table]
+  set where [maybeWhere [besides $table [list $c $d]]]
+  if {[chance 50]} { set where [maybeWhere $table] }
   set more [expr {$where eq "" ? " WHERE" : "$where AND"}]
   switch [rnd 18] {
     0 { return "SELECT printf('%d %d %d %d %d',count(*),count($c),count(DISTINCT $c),sum(z),max(z)) FROM $t$where" }
@@ -321,7 +330,7 @@ proc queryAggregate {tables} {
     11 { return "SELECT DISTINCT [canon $c] FROM $t$where" }
     12 { return "SELECT [canon k] FROM (SELECT DISTINCT $c AS k FROM $t$where)" }
     13 { return "SELECT printf('%d %d',total(CAST($c AS INTEGER)%1000),sum($d)) FROM $t$more typeof($d)='integer' AND $d BETWEEN -1000000 AND 1000000" }
-    14 { return "SELECT group_concat(z) FROM (SELECT z FROM $t$where ORDER BY $c[pick {{} { DESC}}], z)" }
+    14 { return "SELECT group_concat(z) FROM (SELECT z FROM $t[maybeWhere [besides $table [list $c]]] ORDER BY $c[pick {{} { DESC}}], z)" }
     15 { return "SELECT printf('%d %d %d',count(*) FILTER (WHERE [condition $table {} 0]),sum(z) FILTER (WHERE $c > [value $t [sampled $t $c]]),\
            total($c > 3)) FROM $t$where" }
     16 { return "SELECT printf('%s %s',[canon "min($c)"],[canon "max($c)"]) FROM $t$where GROUP BY $d HAVING max(z) > [rnd 20]" }
@@ -354,7 +363,13 @@ proc queryOrder {tables} {
     lappend ::by [list $t 0 $c $rest]
   }
   if {[chance 50]} { set rest [pick {{} { DESC}}]; lappend terms z$rest; lappend ::by [list $t 0 z $rest] }
-  return "SELECT z FROM $t[maybeWhere $table 65] ORDER BY [join $terms ,][orderLimit]"
+  set where [maybeWhere $table 65]
+  if {[chance 15]} { # one value, or what is equal to it: '5' and '5.0', 'a' and 'A'
+    set c [lindex $::by 0 2]
+    set where " WHERE $c [pick [list "= [value $t [sampled $t $c]]" "IN ([values $t [sampled $t $c] 3])" "IS [value $t [sampled $t $c]]" \
+      "= CAST([literal $t [sampled $t $c]] AS [pick {INTEGER REAL NUMERIC}])"]]"
+  }
+  return "SELECT z FROM $t$where ORDER BY [join $terms ,][orderLimit]"
 }
 proc queryOrderJoin {tables} {
   set a [pick $tables]
@@ -383,7 +398,7 @@ proc queryWindow {tables} {
     "count(*) OVER (ORDER BY $c RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)" "ntile(3) OVER (ORDER BY $o)" \
     "max(z) OVER (PARTITION BY $c ORDER BY z DESC)" "sum(z) OVER (ORDER BY $c GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW)" \
     "first_value(z) OVER (PARTITION BY $d ORDER BY $o)"]]
-  return "SELECT printf('%d %d',z,$w) FROM $t[maybeWhere $table]"
+  return "SELECT printf('%d %d',z,$w) FROM $t[maybeWhere [besides $table [list $c $d]]]"
 }
 proc queryCompound {tables} {
   set a [pick $tables]
@@ -435,10 +450,13 @@ proc queryDistinct {tables} {
   set t [dict get $table name]
   set c [columnOf $table]
   set d [pick [dict get $table columns]]
-  set where [maybeWhere $table 50]
+  set where [maybeWhere [besides $table [list $c $d]] 50]
   set desc [pick {{} { DESC}}]
   set limit [pick [list {} {} " LIMIT [rnd 20]" " LIMIT [rnd 20] OFFSET [rnd 5]"]]
-  switch [rnd 8] {
+  set other [pick [list "$d%3" "z%2" "length($d)" [expr {[dict get $table rowid] ? "rowid%3" : "z%5"}]]]
+  switch [rnd 10] {
+    8 { return "SELECT count(*) FROM (SELECT DISTINCT $c, $other FROM $t$where)" }
+    9 { return "SELECT printf('%d %d',count(*),count(DISTINCT $other)) FROM $t$where GROUP BY $c" }
     0 { return "SELECT group_concat([canon k],'|') FROM (SELECT DISTINCT $c AS k FROM $t$where ORDER BY $c$desc$limit)" }
     1 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $c$desc, $d$limit)" }
     2 { return "SELECT group_concat([canon k]||[canon l],'|') FROM (SELECT DISTINCT $c AS k, $d AS l FROM $t$where ORDER BY $d$desc, $c$desc$limit)" }
