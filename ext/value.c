@@ -26,7 +26,8 @@
 ** and what they do to the rows, v being by now what the core compares with (a number for digits, if the
 ** column is numeric):
 **
-**   v number.  Numbers compare as numbers, blobs come behind, in all three.  Digits are numbers in N, text like
+**   v number.  Numbers compare as numbers, blobs come behind, in N and B; in T numbers of the column and v are
+**      text, both: 9 > 18.5, and 9 differs from 9.0.  Digits are numbers in N, text like
 **      v in T, behind all numbers in B.  Words come behind in N and B, but in T `'!' < 5` holds: '!' < '5'.
 **      Words never equal v, not even in T, for what v is as text is digits, and no collation calls digits
 **      and words equal.
@@ -40,7 +41,7 @@
 **
 **     v        column    = IS IN      <> IS NOT   < <=             > >=
 **     number   numeric   E scan:d     E +:d       E scan:d         E +:d
-**     number   TEXT      E scan:d     E +:d       E scan:t         E +:t
+**     number   TEXT      E scan:dn    E +:d scan:n  E scan:tn      E +:t scan:n
 **     number   BLOB      E scan:d     E +:d       E scan:d         E +:d
 **     words    numeric   E            +           E scan:d         E +:d
 **     text     TEXT      E scan:n     +           E scan:n,dw      E scan:n +:d
@@ -206,6 +207,7 @@ static int opIsLess(int op) { return op == MMAPSYNC_LT || op == MMAPSYNC_LE; }
 static int termNumber(int op, char aff, unsigned types) {
   unsigned mDoubt =
       aff == AFF_TEXT && !opIsEqual(op) && !opIsUnequal(op) ? HOLDS_TEXT : HOLDS_DIGITS;
+  if (aff == AFF_TEXT && (types & HOLDS_NUMBER) != 0) return VALUE_SCAN;
   if ((types & mDoubt) == 0) return VALUE_EXACT;
   return opIsEqual(op) || opIsLess(op) ? VALUE_SCAN : VALUE_MORE;
 }

@@ -292,7 +292,7 @@ static int planLike(PlanWork *w) {
     w->bLike = 0;
     if (sqlite3_prepare_v2(registryDb(w->p->pRegistry),
                            "SELECT 1 FROM pragma_function_list"
-                           " WHERE name IN ('like','glob') AND narg=2 AND NOT builtin",
+                           " WHERE name IN ('like','glob') AND narg IN (2,-1) AND NOT builtin",
                            -1, &pStmt, NULL) == SQLITE_OK &&
         sqlite3_step(pStmt) == SQLITE_DONE) {
       w->bLike = 1;

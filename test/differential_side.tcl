@@ -32,7 +32,7 @@ proc makeMode {} {
   if {[chance 30]} {
     lappend reader "SELECT optimizations_off([pick [list -1 [rnd 16777216] [rnd 16777216] [expr {1 << [rnd 24]}]]])"
   }
-  dict create encoding $encoding source $source reader $reader like [expr {[chance 8] ? [pick {like glob}] : 0}] \
+  dict create encoding $encoding source $source reader $reader like [expr {[chance 8] ? [pick {like anylike glob}] : 0}] \
     split [chance 25]
 }
 
