@@ -66,6 +66,7 @@ int mmapsync_filter_open(const mmapsync_table *t, const mmapsync_term *terms, in
   f->n = n;
   f->chunk = NO_CHUNK;
   f->expected = UINT64_MAX;
+  f->want = 1; /* a first call may go on from there: backwards, from the end of any table */
   f->active = malloc((size_t)n * sizeof(*f->active) + 1);
   if (f->active == NULL) rc = MMAPSYNC_NOMEM;
   for (i = 0; rc == MMAPSYNC_OK && i < n; i++) rc = termOpen(&f->terms[i], &terms[i]);

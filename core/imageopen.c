@@ -121,7 +121,7 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
     n -= c->nulls;
   }
   switch (c->encoding) {
-  case CHUNK_NULLS: return 1;
+  case CHUNK_NULLS: return w == 0; /* there is no data: nobody is to look for a row's place in it */
   case CHUNK_INT:
     if (w == 0) return 1;
     return (w == 1 || w == 2 || w == 4 || w == 8) && bufferOk(d, c->data, n * (uint64_t)w);

@@ -464,9 +464,9 @@ static void caseDirectorySentences(void) {
   mmapsync *h = channelOpen();
   ImageHeader hdr;
   DirTable table0;
-  DirColumn column0;
+  DirColumn column0, column7;
   DirKey key1;
-  uint64_t column, chunk, keys, part;
+  uint64_t column, chunk, chunk7, keys, part;
 
   goodBuild(h);
   hdr = goodHeader();
@@ -474,6 +474,8 @@ static void caseDirectorySentences(void) {
   column = hdr.dir + table0.columns;
   memcpy(&column0, good + column, sizeof(column0));
   chunk = hdr.dir + column0.chunks;
+  memcpy(&column7, good + column + 7 * sizeof(column7), sizeof(column7)); /* all NULL */
+  chunk7 = hdr.dir + column7.chunks;
   keys = hdr.dir + table0.keys;
   memcpy(&key1, good + keys + sizeof(DirKey), sizeof(key1));
   part = hdr.dir + key1.parts;
@@ -504,6 +506,7 @@ static void caseDirectorySentences(void) {
   REFUSED(chunk, DirChunk, null_bits, goodSize, OUTSIDE);
   REFUSED(chunk, DirChunk, null_bits, 65, OUTSIDE);
   REFUSED(chunk, DirChunk, encoding, CHUNK_TEXT, OUTSIDE);
+  REFUSED(chunk7, DirChunk, width, 200, OUTSIDE); /* of no data */
 #undef OUTSIDE
 
   REFUSED(keys, DirKey, nparts, 0, DAMAGED "a key's parts lie outside the directory");

@@ -354,6 +354,13 @@ static void caseSteps(void) {
   CHECK(mmapsync_filter_count(f, 3, UINT64_MAX, &count) == MMAPSYNC_OK && count == ROWS - 3);
   CHECK(mmapsync_filter_row(f, 3) == 1);
   mmapsync_filter_close(f);
+
+  /* From the end backwards, wherever that is, by a filter that has not told of anything yet. */
+  OK(h, mmapsync_filter_open(o.t, NULL, 0, &f));
+  at = UINT64_MAX;
+  CHECK(mmapsync_filter_prev(f, ROWS - 3, &at, rows, &n) == MMAPSYNC_OK);
+  CHECK(n == 3 && rows[0] == ROWS - 3 && at == ROWS - 3);
+  mmapsync_filter_close(f);
   closeImage(&o);
   mmapsync_close(h);
 }
