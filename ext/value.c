@@ -30,7 +30,7 @@
 **      text, both: 9 > 18.5, and 9 differs from 9.0.  Digits are numbers in N, text like
 **      v in T, behind all numbers in B.  Words come behind in N and B, but in T `'!' < 5` holds: '!' < '5'.
 **      Words never equal v, not even in T, for what v is as text is digits, and no collation calls digits
-**      and words equal.
+**      and words equal.  But infinity is 'Inf' as text: of that, in T, = is as doubtful as <.
 **   v words.  Words compare as text.  Digits come before in N, as text in T and B.  Numbers come before, but in
 **      T they are text.
 **   v digits (column TEXT or BLOB).  As words, but in N they are a number.  See below.
@@ -79,6 +79,7 @@
 #include "ext.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -204,9 +205,11 @@ static int opIsLess(int op) { return op == MMAPSYNC_LT || op == MMAPSYNC_LE; }
 #define HOLDS_NUMBER (1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL)
 #define HOLDS_DIGITS MMAPSYNC_TYPES_NUMERIC_TEXT
 
-static int termNumber(int op, char aff, unsigned types) {
-  unsigned mDoubt =
-      aff == AFF_TEXT && !opIsEqual(op) && !opIsUnequal(op) ? HOLDS_TEXT : HOLDS_DIGITS;
+static int termNumber(int op, char aff, unsigned types, const mmapsync_value *v) {
+  const int bWords = v->type == MMAPSYNC_REAL && isinf(v->u.r);
+  unsigned mDoubt = aff == AFF_TEXT && (bWords || (!opIsEqual(op) && !opIsUnequal(op)))
+                        ? HOLDS_TEXT
+                        : HOLDS_DIGITS;
   if (aff == AFF_TEXT && (types & HOLDS_NUMBER) != 0) return VALUE_SCAN;
   if ((types & mDoubt) == 0) return VALUE_EXACT;
   return opIsEqual(op) || opIsLess(op) ? VALUE_SCAN : VALUE_MORE;
@@ -287,7 +290,7 @@ int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bCon
   }
   if (eType == SQLITE_INTEGER || eType == SQLITE_FLOAT) {
     valueNumber(pVal, eType, pOut);
-    return termNumber(op, aff, types);
+    return termNumber(op, aff, types, pOut);
   }
   if (eType == SQLITE_BLOB) {
     return valueBytes(pVal, eType, pOut) == SQLITE_OK ? VALUE_EXACT : VALUE_NOMEM;
@@ -298,7 +301,7 @@ int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bCon
     if (bDigits < 0) return VALUE_NOMEM;
     if (bDigits && aff >= AFF_NUMERIC) {
       *pOut = number;
-      return termNumber(op, aff, types);
+      return termNumber(op, aff, types, pOut);
     }
   }
   if (valueBytes(pVal, eType, pOut) != SQLITE_OK) return VALUE_NOMEM;

@@ -79,6 +79,7 @@ typedef struct Plan {
   PlanOrder aOrder[PLAN_ORDER];
   int bDistinct; /* of rows alike in all columns of mUsed, one is enough */
   int bOffset;   /* the last argument says how many rows to leave out */
+  int iGone;     /* a term's declared column that the snapshot has no more, or -1 */
   Route route;
 } Plan;
 

@@ -22,7 +22,8 @@
 ** column without numeric affinity would be checked again by the column's affinity alone, and '5.0' IN
 ** (SELECT <an integer column>) would come out false.  The columns of a row value, (a,b) IN (SELECT ...), give no
 ** sign that they stand before an IN: there text of ours against numbers of the SELECT still goes wrong, as in
-** every virtual table.
+** every virtual table.  Nor does an IN that is SQLite's 33rd constraint or a later one: there an equality is left
+** to SQLite.
 **
 ** LIKE AND GLOB.  SQLite itself adds `c >= 'ab' AND c < 'ac'` for constant patterns, and for parameters once they
 ** are bound, unless the text could be a number.  Such pairs are marked (value.c says why).  For what is left, the
@@ -56,6 +57,9 @@
 
 /* Rows of a table of which nothing is known. */
 #define DEFAULT_ROWS     1000000.0
+
+/* Of so many constraints sqlite3_vtab_in() tells whether they are an IN. */
+#define IN_TOLD          32
 
 #define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
 #define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
@@ -245,6 +249,19 @@ static void planRead(const char *zText, Plan *pPlan) {
 }
 
 /*
+** A column of a term that the snapshot has no more, or -1.  colUsed has one bit for all columns from the 64th on, so
+** it does not tell of these.
+*/
+static int planGone(const VtabTable *p, const Plan *pPlan) {
+  int i;
+  for (i = 0; i < pPlan->nTerm; i++) {
+    int iCol = pPlan->aTerm[i].iCol;
+    if (iCol >= 0 && p->aMap[iCol] < 0) return iCol;
+  }
+  return -1;
+}
+
+/*
 ** The plan for an idxStr.  Statements run again and again with the same ones, so the last few are kept.
 */
 const Plan *planGet(VtabTable *p, const char *zText) {
@@ -260,6 +277,7 @@ const Plan *planGet(VtabTable *p, const char *zText) {
   p->iPlan = (p->iPlan + PLAN_KEPT - 1) % PLAN_KEPT;
   pPlan = &p->aPlan[p->iPlan];
   planRead(zText, pPlan);
+  pPlan->iGone = planGone(p, pPlan);
   routeChoose(p, pPlan, NULL, -1, &pPlan->route);
   pPlan->iImage = 0;
   if (strlen(zText) < PLAN_TEXT) {
@@ -360,6 +378,7 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
     if (eColl < 0 || (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL)) return 0;
     pTerm->eColl = (unsigned char)eColl;
   }
+  if (pTerm->op == MMAPSYNC_EQ && i >= IN_TOLD) return 0;
   if (pTerm->op == MMAPSYNC_EQ && columnOf(p, pTerm->iCol) >= 0 &&
       sqlite3_vtab_in(w->pInfo, i, -1)) {
     pTerm->flags |= TERM_LIST;

@@ -654,6 +654,7 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
     while ((mGone >> i & 1) == 0) i++;
     return vtabGone(p, i);
   }
+  if (pPlan->iGone >= 0) return vtabGone(p, pPlan->iGone);
   if (pPlan->route.bUnique && pPlan->route.nEq == pPlan->nTerm && !pPlan->route.bList &&
       !pPlan->bOffset && scanPoint(pCur, pPlan, argv, &rc)) {
     return rc;
