@@ -209,6 +209,11 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo);
 ** others have been asked for. */
 const Plan *planGet(VtabTable *p, const char *zText);
 
+/* Whether a term on a column of this affinity may be a column of a row value before IN that the host does not check
+** again, though value.c does not always answer it exactly.  Where this is so, such terms are taken only while they
+** are exact. */
+int planSlice(const PlanTerm *pTerm, char aff);
+
 /* ---- vtabroute.c ------------------------------------------------------------------------------ */
 
 /* The best route for the plan's terms and order, in p's snapshot.  apValue[i], if apValue is given and

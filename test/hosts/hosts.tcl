@@ -70,8 +70,8 @@ set table [list \
 ]
 set pinned 3.54.1 ;# the newest of the table
 
-# Tests that never meet SQLite, or meet only what is beside it.
-set without {build core readme tester}
+# Tests that never meet SQLite, or meet only what is beside it, or that the benchmark runs.
+set without {bench build core readme tester}
 # Tests that make text of bytes by CAST, which gives the same text in UTF-8 databases only.
 set bytewise {differential sql}
 # What is run again with the extension as other headers build it.
