@@ -481,7 +481,7 @@ typedef struct mmapsync_column_info {
 
 /* In mmapsync_column_info.types: some text of the column looks like a number to SQLite, which a comparison
 ** with numeric affinity would make one of: white space, sign, digits with or without a point, exponent,
-** white space.  Taken as set where there is text in an image of format 1, which does not tell. */
+** white space, and perhaps NUL and more.  Taken as set where there is text in an image of format 1, which does not tell. */
 #define MMAPSYNC_TYPES_NUMERIC_TEXT (1u << 8)
 
 typedef struct mmapsync_key_info {
