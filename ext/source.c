@@ -569,7 +569,8 @@ int sourceOpen(Registry *pRegistry, const char *zSpec, Source **ppSource, char *
   p->iOrdered = -1;
   p->pub.def.rowid = -1;
   p->zSpec = sourcePrint(p, "%s", zSpec);
-  if (p->zSpec != NULL) rc = sourceResolve(p, &zClauses);
+  if (p->zSpec != NULL) rc = registryUtf16(pRegistry, &p->bUtf16);
+  if (rc == SQLITE_OK) rc = sourceResolve(p, &zClauses);
   if (rc == SQLITE_OK) rc = sourceColumns(p);
   if (rc == SQLITE_OK) {
     if (p->eKind == SOURCE_TABLE || p->eKind == SOURCE_VIRTUAL) {

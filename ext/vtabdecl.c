@@ -200,25 +200,6 @@ static const mmapsync_table *tableChoose(Channel *pChannel, const char *zArg, co
   return pTab;
 }
 
-/*
-** Whether the connection's text is UTF-16.
-*/
-static int connectionUtf16(sqlite3 *db, int *pbUtf16) {
-  sqlite3_stmt *pStmt = NULL;
-  int rc = sqlite3_prepare_v2(db, "PRAGMA encoding", -1, &pStmt, NULL);
-  *pbUtf16 = 1; /* the careful answer */
-  if (rc == SQLITE_OK && sqlite3_step(pStmt) == SQLITE_ROW) {
-    const char *z = (const char *)sqlite3_column_text(pStmt, 0);
-    if (z == NULL) {
-      rc = SQLITE_NOMEM;
-    } else {
-      *pbUtf16 = sqlite3_stricmp(z, "UTF-8") != 0;
-    }
-  }
-  (void)sqlite3_finalize(pStmt);
-  return rc;
-}
-
 /* ---- connecting ------------------------------------------------------------------------------- */
 
 int vtabDisconnect(sqlite3_vtab *pVtab) {
@@ -315,7 +296,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
   p->zSchema = sqlite3_mprintf("%s", azName[0]);
   p->zSelf = sqlite3_mprintf("%s", azName[1]);
   rc = tableKeep(p, pTab);
-  if (rc == SQLITE_OK) rc = connectionUtf16(db, &p->bUtf16);
+  if (rc == SQLITE_OK) rc = registryUtf16(p->pRegistry, &p->bUtf16);
   if (p->zSchema == NULL || p->zSelf == NULL) rc = SQLITE_NOMEM;
   if (rc != SQLITE_OK) {
     vtabDisconnect(&p->base);
