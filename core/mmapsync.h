@@ -385,7 +385,8 @@ typedef struct mmapsync_value {
 
 typedef struct mmapsync_builder mmapsync_builder;
 
-#define MMAPSYNC_COLUMN_HIDDEN 1 /* not for display: the rowid of a table that does not name it */
+#define MMAPSYNC_COLUMN_HIDDEN  1 /* not for display: the rowid of a table that does not name it */
+#define MMAPSYNC_COLUMN_NOTNULL 2 /* NULL in it is refused */
 
 typedef struct mmapsync_column_def {
   const char *name;

@@ -182,6 +182,7 @@ static int sourceRowid(SourceWork *p, int bAlias) {
   if (aPart == NULL) return SQLITE_NOMEM;
   if (bAlias) {
     flags |= MMAPSYNC_KEY_PRIMARY;
+    p->aColumn[c].flags |= MMAPSYNC_COLUMN_NOTNULL;
   } else {
     SourceColumn info = {.cid = -1, .eColl = MMAPSYNC_BINARY, .bNotNull = 1};
     int nMost = sqlite3_limit(p->db, SQLITE_LIMIT_COLUMN, -1);

@@ -585,6 +585,7 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   PlanWork w;
   char *zErr = NULL;
   int bFilter = 0;
+  int rc = SQLITE_OK;
   /* Keys and counts are those of the newest snapshot.  If there is none to be read, any plan will do:
   ** running it says why. */
   int pinned = channelPin(p->pChannel, 1, &zErr) == SQLITE_OK;
@@ -608,7 +609,12 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   sqlite3_free(zErr);
   sqlite3_free(p->base.zErrMsg);
   p->base.zErrMsg = NULL;
+  /* But IS NULL of what was declared NOT NULL is false to SQLite, and perhaps will not be run. */
+  if (pinned && p->iImage == p->pChannel->iImage && (pInfo->colUsed & p->mNull) != 0) {
+    rc = vtabMissing(p, pInfo->colUsed & p->mNull);
+  }
   if (pinned) channelUnpin(p->pChannel);
+  if (rc != SQLITE_OK) return rc;
   pInfo->idxStr = planText(p, &w.plan, &bFilter);
   if (bFilter) pInfo->idxNum |= 64;
   pInfo->needToFreeIdxStr = 1;

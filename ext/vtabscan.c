@@ -644,7 +644,6 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   VtabCursor *pCur = (VtabCursor *)pCursor;
   VtabTable *p = (VtabTable *)pCursor->pVtab;
   const Plan *pPlan;
-  sqlite3_uint64 mGone;
   int rc = SQLITE_OK;
   assert(p->iImage == p->pChannel->iImage); /* pinned since xOpen */
   (void)idxNum;
@@ -652,12 +651,7 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   cursorReset(pCur);
   pPlan = planGet(p, idxStr);
   assert(argc == pPlan->nTerm + pPlan->bOffset);
-  mGone = pPlan->mUsed & p->mMissing;
-  if (mGone != 0) {
-    int i = 0;
-    while ((mGone >> i & 1) == 0) i++;
-    return vtabGone(p, i);
-  }
+  if ((pPlan->mUsed & p->mMissing) != 0) return vtabMissing(p, pPlan->mUsed);
   if (pPlan->route.bUnique && pPlan->route.nEq == pPlan->nTerm && !pPlan->route.bList &&
       !pPlan->bOffset && scanPoint(pCur, pPlan, argv, &rc)) {
     return rc;
