@@ -132,6 +132,10 @@ proc runAgain {n rounds tables channel mode} {
       }
       set a [ask src $query]
       set b [ask rdr $query]
+      if {[string match "*prepare the statement again" $b]} {
+        rdr cache flush
+        set b [ask rdr $query]
+      }
       incr ::compared
       if {[same src $query $a $b] || [excuse src rdr $tables $mode $query $b] ne ""} continue
       rdr cache flush
