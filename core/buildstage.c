@@ -117,6 +117,10 @@ static int columnFlush(mmapsync_builder *b, BuildColumn *bc, StageColumn *s, uin
     bc->room = room;
   }
   stageCount(s, n);
+  if (s->nulls > 0 && (bc->dir.flags & MMAPSYNC_COLUMN_NOTNULL)) {
+    return buildFail(b, MMAPSYNC_CONSTRAINT, "\"%s\": table \"%s\": NULL in column \"%s\"",
+                     mmapsync_path(b->h), buildTableName(b, b->open), b->strings + bc->dir.name);
+  }
   rc = chunkEncode(b, s, n, &bc->chunks[bc->nchunks]);
   if (rc != MMAPSYNC_OK) return rc;
   bc->nchunks++;

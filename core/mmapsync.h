@@ -386,7 +386,8 @@ typedef struct mmapsync_value {
 
 typedef struct mmapsync_builder mmapsync_builder;
 
-#define MMAPSYNC_COLUMN_HIDDEN 1 /* not for display: the rowid of a table that does not name it */
+#define MMAPSYNC_COLUMN_HIDDEN  1 /* not for display: the rowid of a table that does not name it */
+#define MMAPSYNC_COLUMN_NOTNULL 2 /* NULL in it is refused */
 
 typedef struct mmapsync_column_def {
   const char *name;
@@ -482,7 +483,7 @@ typedef struct mmapsync_column_info {
 
 /* In mmapsync_column_info.types: some text of the column looks like a number to SQLite, which a comparison
 ** with numeric affinity would make one of: white space, sign, digits with or without a point, exponent,
-** white space.  Taken as set where there is text in an image of format 1, which does not tell. */
+** white space, and perhaps NUL and more.  Taken as set where there is text in an image of format 1, which does not tell. */
 #define MMAPSYNC_TYPES_NUMERIC_TEXT (1u << 8)
 
 typedef struct mmapsync_key_info {

@@ -106,7 +106,7 @@ int orderNumericText(const void *bytes, size_t n) {
     if (z == from) return 0;
   }
   while (z < end && isSpace(*z)) z++;
-  return z == end;
+  return z == end || *z == 0;
 }
 
 /* Where a storage class stands: the two kinds of number share a place. */

@@ -17,7 +17,8 @@ int orderIntReal(int64_t i, double r);
 int orderIsNull(const mmapsync_value *v);
 
 /* Whether numeric affinity would make a number of this text: optional white space (ASCII), sign, digits with
-** or without a point, exponent, white space, and nothing else. */
+** or without a point, exponent, white space, and nothing else, or NUL and anything: SQLite 3.54 takes that for the
+** end, older ones do not. */
 int orderNumericText(const void *bytes, size_t n);
 
 /* Chains one value onto the hash of the values before it (start with 0). */

@@ -61,6 +61,22 @@ void registryRef(Registry *p) {
 
 sqlite3 *registryDb(Registry *p) { return p->db; }
 
+int registryUtf16(Registry *p, int *pbUtf16) {
+  sqlite3_stmt *pStmt = NULL;
+  int rc = sqlite3_prepare_v2(p->db, "PRAGMA encoding", -1, &pStmt, NULL);
+  *pbUtf16 = 1; /* the careful answer */
+  if (rc == SQLITE_OK && sqlite3_step(pStmt) == SQLITE_ROW) {
+    const char *z = (const char *)sqlite3_column_text(pStmt, 0);
+    if (z == NULL) {
+      rc = SQLITE_NOMEM;
+    } else {
+      *pbUtf16 = sqlite3_stricmp(z, "UTF-8") != 0;
+    }
+  }
+  (void)sqlite3_finalize(pStmt);
+  return rc;
+}
+
 VtabTable **registryTables(Registry *p) { return &p->pTables; }
 
 const char *const channelPinNames[] = {[MMAPSYNC_PIN_AUTO] = "auto",

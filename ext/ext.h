@@ -44,6 +44,10 @@ Registry *registryNew(sqlite3 *db); /* NULL: out of memory.  Starts with one use
 void registryRef(Registry *p);
 void registryUnref(void *p);
 sqlite3 *registryDb(Registry *p);
+/* Whether the connection's text is UTF-16, and BINARY so another order than the core's.  SQLITE_OK, or an error
+** code without a sentence; *pbUtf16 is 1 then. */
+int registryUtf16(Registry *p, int *pbUtf16);
+
 VtabTable **registryTables(Registry *p); /* the connected virtual tables, for vtabdecl.c alone */
 
 /* The channel of this connection for a path as the user wrote it, opened if it is new.  SQLITE_OK, or

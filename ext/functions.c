@@ -285,17 +285,25 @@ static int attachMake(Channel *pChannel, const mmapsync_table *pTab, int eDo, ch
 ** is interrupted rolls back the whole transaction, and opening a blob for writing is a write that needs
 ** no statement of ours: then nothing is left half made, nor is a transaction left open.  Out of memory it
 ** refuses that as well; if it has not rolled back by itself, the savepoint then stays open until the next
-** COMMIT or ROLLBACK.
+** COMMIT or ROLLBACK.  So it does in a host that was built without blobs.
 */
+#ifdef SQLITE_CORE
+#define HAS_BLOBS 1
+#else
+#define HAS_BLOBS (sqlite3_api->blob_open != NULL)
+#endif
+
 static int attachEnd(sqlite3 *db, int bUndo) {
   int rc = SQLITE_OK;
   if (bUndo) rc = sqlite3_exec(db, "ROLLBACK TO mmapsync_attach", NULL, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_exec(db, "RELEASE mmapsync_attach", NULL, NULL, NULL);
-  if (rc == SQLITE_INTERRUPT && !sqlite3_get_autocommit(db)) {
+#ifndef SQLITE_OMIT_INCRBLOB
+  if (rc == SQLITE_INTERRUPT && !sqlite3_get_autocommit(db) && HAS_BLOBS) {
     sqlite3_blob *pBlob = NULL;
     (void)sqlite3_blob_open(db, "temp", "sqlite_temp_master", "sql", 1, 1, &pBlob);
     sqlite3_blob_close(pBlob);
   }
+#endif
   return rc;
 }
 

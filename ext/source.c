@@ -27,6 +27,9 @@
 ** as any word that SQLite does not know, but none in a STRICT table, where it is published without a type.
 ** A view over such a column calls it ANY as well, so there that word is not believed either.
 **
+** NOT NULL is carried for what a table declares so, and for the column that is its rowid.  SQLite asks for the least
+** value of a column in an order of its index only if there can be no NULL in front of it.
+**
 ** All names reach SQL through %w between double quotes, so no name can end its quotes.
 */
 #include "source.h"
@@ -450,6 +453,11 @@ static int sourceColumns(SourceWork *p) {
     info.bProbe =
         bView && (zType[0] == '\0' || typeIsAny(zType)) && sqlite3_libversion_number() < 3041000;
     rc = sourceAddColumn(p, zName, zType, &info);
+    /* Only tables enforce what they declare, and columns that are computed when they are read need not keep it. */
+    if (rc == SQLITE_OK && p->eKind == SOURCE_TABLE && info.bNotNull &&
+        sqlite3_column_int(pStmt, 6) != 2) {
+      p->aColumn[p->pub.def.ncolumns - 1].flags = MMAPSYNC_COLUMN_NOTNULL;
+    }
   }
   rc = sourceFinish(p, pStmt, rc);
   if (rc == SQLITE_OK && p->pub.def.ncolumns == 0) {
@@ -569,7 +577,8 @@ int sourceOpen(Registry *pRegistry, const char *zSpec, Source **ppSource, char *
   p->iOrdered = -1;
   p->pub.def.rowid = -1;
   p->zSpec = sourcePrint(p, "%s", zSpec);
-  if (p->zSpec != NULL) rc = sourceResolve(p, &zClauses);
+  if (p->zSpec != NULL) rc = registryUtf16(pRegistry, &p->bUtf16);
+  if (rc == SQLITE_OK) rc = sourceResolve(p, &zClauses);
   if (rc == SQLITE_OK) rc = sourceColumns(p);
   if (rc == SQLITE_OK) {
     if (p->eKind == SOURCE_TABLE || p->eKind == SOURCE_VIRTUAL) {

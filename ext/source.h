@@ -46,6 +46,7 @@ typedef struct SourceWork {
   int iPk;            /* the last of them */
   unsigned mKeys;     /* the flags of all keys */
   int iOrdered;       /* the key that orders the rows, or -1 */
+  int bUtf16;         /* the connection's text is UTF-16 */
   unsigned mShadow;   /* bit i: a column is named azSourceRowid[i] */
   const char *zAlias; /* the name that reaches the rowid in SQL; NULL if none does */
   char *zErr;         /* the first sentence */

@@ -11,6 +11,9 @@
 **     virtual table    by rowid, if its module gives one.
 **     anything else    by the first KEY(...), which is key 0 then; without one as the rows come.
 **
+** In a connection with UTF-16 text, SQLite's BINARY is the order of these bytes, which the core does not know: there
+** a key with a part that may hold text by BINARY orders no rows.  They stand as they come, and the core sorts.
+**
 ** Then come the other constraints and indexes of the table in the order they were made, then the clauses.
 ** A key is not carried twice: a clause that repeats one only adds what it promises.  What cannot be
 ** carried (partial indexes, expressions, collations that are not built in) becomes a sentence in
@@ -24,6 +27,17 @@
 /* ---- keys ------------------------------------------------------------------------------------- */
 
 /*
+** Whether rows that SQLite gives in the order of a key are in that order for the core.
+*/
+static int keyOrders(const SourceWork *p, unsigned flags, const mmapsync_part_def *aPart,
+                     int nPart) {
+  int i = 0;
+  if (!p->bUtf16 || (flags & MMAPSYNC_KEY_ROWID) != 0) return 1;
+  while (i < nPart && aPart[i].collation != MMAPSYNC_BINARY) i++;
+  return i == nPart;
+}
+
+/*
 ** Adds a key, or what it promises to the same key if there is one.  Without a name it gets the names of
 ** its columns.
 */
@@ -33,6 +47,7 @@ static int addKey(SourceWork *p, const char *zName, unsigned flags, const mmapsy
   int k, i;
   mmapsync_key_def *aKey;
   assert(nPart > 0);
+  if (!keyOrders(p, flags, aPart, nPart)) flags &= ~(unsigned)MMAPSYNC_KEY_ORDERED;
   for (k = 0; k < n; k++) {
     const mmapsync_part_def *aHas = p->aKey[k].parts;
     for (i = 0; i < nPart && p->aKey[k].nparts == nPart; i++) {
@@ -167,6 +182,7 @@ static int sourceRowid(SourceWork *p, int bAlias) {
   if (aPart == NULL) return SQLITE_NOMEM;
   if (bAlias) {
     flags |= MMAPSYNC_KEY_PRIMARY;
+    p->aColumn[c].flags |= MMAPSYNC_COLUMN_NOTNULL;
   } else {
     SourceColumn info = {.cid = -1, .eColl = MMAPSYNC_BINARY, .bNotNull = 1};
     int nMost = sqlite3_limit(p->db, SQLITE_LIMIT_COLUMN, -1);

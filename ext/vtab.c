@@ -18,8 +18,8 @@
 ** see two snapshots, unless the statement itself, or another of the connection, has a cursor on the channel,
 ** or mmapsync_pin() holds one.  Nothing tells the module that the statement around goes on.
 **
-** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone is an error for statements that use it, and for
-** no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.
+** A SNAPSHOT OF ANOTHER SHAPE.  A column that is gone, or holds NULL though it was declared NOT NULL, is an error for
+** statements that use it, and for no others: colUsed travels in the plan.  New columns stay invisible until the table is created again.
 ** Keys may come and go: a plan names columns, and xFilter finds a key of the pinned snapshot for them, or scans; an
 ** order that was promised it makes by sorting, if it must.  Only a WITHOUT ROWID table is held to what it declared:
 ** its primary key told the planner that rows are unique and not NULL, and that cannot be taken back.
@@ -49,6 +49,22 @@ int vtabFail(VtabTable *p, int rcCore) {
   return vtabError(p, channelRc(rcCore),
                    sqlite3_mprintf("\"%s\": damaged table image: table \"%s\" leads outside it",
                                    mmapsync_path(p->pChannel->h), p->zTable));
+}
+
+int vtabMissing(VtabTable *p, sqlite3_uint64 mUsed) {
+  const sqlite3_uint64 m = mUsed & p->mMissing;
+  int i = 0;
+  assert(m != 0);
+  while (i < 63 && (m >> i & 1) == 0) i++;
+  if ((p->mNull >> i & 1) == 0) return vtabGone(p, i);
+  while (!p->aCol[i].bNotNull || p->aMap[i] < 0 ||
+         mmapsync_column_about(p->pTab, p->aMap[i])->nulls == 0) {
+    i++; /* the last bit stands for several */
+  }
+  return vtabError(p, SQLITE_ERROR,
+                   sqlite3_mprintf("\"%s\": table \"%s\": column \"%s\" was declared NOT NULL, and "
+                                   "holds NULL now: create the table again",
+                                   mmapsync_path(p->pChannel->h), p->zTable, p->aCol[i].zName));
 }
 
 int vtabGone(VtabTable *p, int iCol) {

@@ -91,6 +91,7 @@ typedef struct DeclColumn {
   char *zName;
   int eColl; /* its declared collation: MMAPSYNC_BINARY ..., or -1 for another */
   char aff;  /* AFF_... of the declared type */
+  char bNotNull;
 } DeclColumn;
 
 typedef struct DeclKeyPart {
@@ -117,11 +118,13 @@ struct VtabTable {
   sqlite3_uint64 iImage;
   const mmapsync_table *pTab;
   const mmapsync_table_info *pInfo;
-  int *aMap;               /* declared column -> column of the snapshot, or -1: gone */
-  sqlite3_uint64 mMissing; /* those that are gone, as in colUsed, but without the last bit */
-  Plan aPlan[PLAN_KEPT];   /* the last plans used */
-  int iPlan;               /* the one that was used last */
-  VtabCursor *pFree;       /* cursors that were closed, to be opened again */
+  int *aMap; /* declared column -> column of the snapshot, or -1: gone */
+  sqlite3_uint64
+      mMissing; /* as in colUsed: those that are gone, but for the last bit; those of mNull */
+  sqlite3_uint64 mNull;  /* those that hold NULL though they were declared NOT NULL */
+  Plan aPlan[PLAN_KEPT]; /* the last plans used */
+  int iPlan;             /* the one that was used last */
+  VtabCursor *pFree;     /* cursors that were closed, to be opened again */
 };
 
 /* ---- cursors ---------------------------------------------------------------------------------- */
@@ -210,6 +213,11 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo);
 ** others have been asked for. */
 const Plan *planGet(VtabTable *p, const char *zText);
 
+/* Whether a term on a column of this affinity may be a column of a row value before IN that the host does not check
+** again, though value.c does not always answer it exactly.  Where this is so, such terms are taken only while they
+** are exact. */
+int planSlice(const PlanTerm *pTerm, char aff);
+
 /* ---- vtabroute.c ------------------------------------------------------------------------------ */
 
 /* The best route for the plan's terms and order, in p's snapshot.  apValue[i], if apValue is given and
@@ -293,6 +301,9 @@ int vtabError(VtabTable *p, int rc, char *zErr);
 /* Says that reading the table gave rcCore.  The calls that read rows leave no sentence behind, to be
 ** quick, and what they find wrong is always the same. */
 int vtabFail(VtabTable *p, int rcCore);
+
+/* Says which of the columns used (as in colUsed), of which p->mMissing has one, cannot be used, and why. */
+int vtabMissing(VtabTable *p, sqlite3_uint64 mUsed);
 
 /* Says that declared column iCol is not there any more. */
 int vtabGone(VtabTable *p, int iCol);

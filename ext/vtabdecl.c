@@ -7,6 +7,11 @@
 ** source.  A table whose source says WITHOUT ROWID is declared so, with its primary key, and thus has
 ** no rowid here either (SQLite allows it for any key because nothing can be written).
 **
+** NOT NULL is declared for the columns that the image says it of.  SQLite then leaves out what no row could change:
+** `x IS NULL` is false without a look at the table.  So a snapshot in which such a column holds NULL is an error for
+** all statements that use the column, when they are prepared and when they run.  A statement that SQLite prepared
+** before, and found to give no rows whatever the table holds, opens no cursor and so cannot be told.
+**
 ** What was declared is kept in VtabTable, by name, and vtabMatch() finds it again in each snapshot that
 ** is read later.  A WITHOUT ROWID table is held to its key: the planner was told that rows are unique
 ** and not NULL in it, and that cannot be taken back.
@@ -133,6 +138,10 @@ static int tableShown(const mmapsync_table *pTab) {
   return n;
 }
 
+static int columnNotNull(const mmapsync_column_info *pCol) {
+  return (pCol->flags & MMAPSYNC_COLUMN_NOTNULL) != 0 && pCol->nulls == 0;
+}
+
 /*
 ** The CREATE TABLE that tells SQLite the columns.  A primary key is declared for WITHOUT ROWID only:
 ** "INTEGER PRIMARY KEY" would make a column of a rowid table vanish into xRowid.  sqlite3_malloc, or
@@ -147,6 +156,7 @@ static char *tableDeclaration(sqlite3 *db, const mmapsync_table *pTab) {
     const mmapsync_column_info *pCol = mmapsync_column_about(pTab, i);
     sqlite3_str_appendf(pSql, "%s\"%w\"", i == 0 ? "CREATE TABLE x(" : ", ", pCol->name);
     declareType(pSql, pCol->type);
+    if (columnNotNull(pCol)) sqlite3_str_appendall(pSql, " NOT NULL");
     if (sqlite3_stricmp(pCol->collation, "BINARY") != 0) {
       sqlite3_str_appendf(pSql, " COLLATE \"%w\"", pCol->collation);
     }
@@ -200,25 +210,6 @@ static const mmapsync_table *tableChoose(Channel *pChannel, const char *zArg, co
   return pTab;
 }
 
-/*
-** Whether the connection's text is UTF-16.
-*/
-static int connectionUtf16(sqlite3 *db, int *pbUtf16) {
-  sqlite3_stmt *pStmt = NULL;
-  int rc = sqlite3_prepare_v2(db, "PRAGMA encoding", -1, &pStmt, NULL);
-  *pbUtf16 = 1; /* the careful answer */
-  if (rc == SQLITE_OK && sqlite3_step(pStmt) == SQLITE_ROW) {
-    const char *z = (const char *)sqlite3_column_text(pStmt, 0);
-    if (z == NULL) {
-      rc = SQLITE_NOMEM;
-    } else {
-      *pbUtf16 = sqlite3_stricmp(z, "UTF-8") != 0;
-    }
-  }
-  (void)sqlite3_finalize(pStmt);
-  return rc;
-}
-
 /* ---- connecting ------------------------------------------------------------------------------- */
 
 int vtabDisconnect(sqlite3_vtab *pVtab) {
@@ -262,6 +253,7 @@ static int tableKeep(VtabTable *p, const mmapsync_table *pTab) {
     const mmapsync_column_info *pCol = mmapsync_column_about(pTab, i);
     p->aCol[i].aff = valueAffinity(pCol->type);
     p->aCol[i].eColl = valueCollation(pCol->collation);
+    p->aCol[i].bNotNull = (char)columnNotNull(pCol);
     p->aCol[i].zName = sqlite3_mprintf("%s", pCol->name);
     if (p->aCol[i].zName == NULL) return SQLITE_NOMEM;
   }
@@ -315,7 +307,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
   p->zSchema = sqlite3_mprintf("%s", azName[0]);
   p->zSelf = sqlite3_mprintf("%s", azName[1]);
   rc = tableKeep(p, pTab);
-  if (rc == SQLITE_OK) rc = connectionUtf16(db, &p->bUtf16);
+  if (rc == SQLITE_OK) rc = registryUtf16(p->pRegistry, &p->bUtf16);
   if (p->zSchema == NULL || p->zSelf == NULL) rc = SQLITE_NOMEM;
   if (rc != SQLITE_OK) {
     vtabDisconnect(&p->base);
@@ -447,13 +439,17 @@ int vtabMatch(VtabTable *p) {
   }
   p->pTab = pTab;
   p->pInfo = mmapsync_table_about(pTab);
-  p->mMissing = 0;
+  p->mMissing = p->mNull = 0;
   for (i = 0; i < p->nCol; i++) {
     int c = mmapsync_column_find(pTab, p->aCol[i].zName);
     if (c >= 0 && (mmapsync_column_about(pTab, c)->flags & MMAPSYNC_COLUMN_HIDDEN) != 0) c = -1;
     if (c < 0 && i < 63) p->mMissing |= (sqlite3_uint64)1 << i;
     p->aMap[i] = c;
+    if (c >= 0 && p->aCol[i].bNotNull && mmapsync_column_about(pTab, c)->nulls > 0) {
+      p->mNull |= (sqlite3_uint64)1 << (i < 63 ? i : 63);
+    }
   }
+  p->mMissing |= p->mNull;
   if (p->nPk > 0 && !matchPrimary(p, pTab)) {
     return vtabError(
         p, SQLITE_ERROR,

@@ -23,7 +23,8 @@
 ** (SELECT <an integer column>) would come out false.  The columns of a row value, (a,b) IN (SELECT ...), give no
 ** sign that they stand before an IN: there text of ours against numbers of the SELECT still goes wrong, as in
 ** every virtual table.  Nor does an IN that is SQLite's 33rd constraint or a later one: there an equality is left
-** to SQLite.
+** to SQLite.  Before 3.39 SQLite does not check the columns of such a row value again at all, so there an equality
+** that may be one of them is taken only if it can be answered exactly (planSlice()).
 **
 ** LIKE AND GLOB.  SQLite itself adds `c >= 'ab' AND c < 'ac'` for constant patterns, and for parameters once they
 ** are bound, unless the text could be a number.  Such pairs are marked (value.c says why).  For what is left, the
@@ -63,6 +64,7 @@
 
 #define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
 #define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
+#define VERSION_SLICES   3039000 /* and the columns of a row value before IN are checked again */
 #define VERSION_OFFSET   3051000 /* and OFFSET only where every term is handed over */
 
 /* ---- the text --------------------------------------------------------------------------------- */
@@ -320,6 +322,20 @@ static int planLike(PlanWork *w) {
   return w->bLike;
 }
 
+int planSlice(const PlanTerm *pTerm, char aff) {
+  if (pTerm->op != MMAPSYNC_EQ || (pTerm->flags & (TERM_LIST | TERM_CONST)) != 0) return 0;
+  return aff < AFF_NUMERIC && sqlite3_libversion_number() < VERSION_SLICES;
+}
+
+/*
+** Whether there is a value for which such a term is not answered exactly in the newest snapshot (value.c).
+*/
+static int termInexact(const VtabTable *p, const PlanTerm *pTerm) {
+  const unsigned mDoubt =
+      1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL | MMAPSYNC_TYPES_NUMERIC_TEXT;
+  return (mmapsync_column_about(p->pTab, p->aMap[pTerm->iCol])->types & mDoubt) != 0;
+}
+
 /*
 ** A constraint as a term.  0 if it is none that can be answered.
 */
@@ -383,7 +399,7 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
       sqlite3_vtab_in(w->pInfo, i, -1)) {
     pTerm->flags |= TERM_LIST;
   }
-  return 1;
+  return !planSlice(pTerm, columnAffinity(p, pTerm->iCol)) || !termInexact(p, pTerm);
 }
 
 /*
@@ -588,6 +604,7 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   PlanWork w;
   char *zErr = NULL;
   int bFilter = 0;
+  int rc = SQLITE_OK;
   /* Keys and counts are those of the newest snapshot.  If there is none to be read, any plan will do:
   ** running it says why. */
   int pinned = channelPin(p->pChannel, 1, &zErr) == SQLITE_OK;
@@ -611,7 +628,12 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   sqlite3_free(zErr);
   sqlite3_free(p->base.zErrMsg);
   p->base.zErrMsg = NULL;
+  /* But IS NULL of what was declared NOT NULL is false to SQLite, and perhaps will not be run. */
+  if (pinned && p->iImage == p->pChannel->iImage && (pInfo->colUsed & p->mNull) != 0) {
+    rc = vtabMissing(p, pInfo->colUsed & p->mNull);
+  }
   if (pinned) channelUnpin(p->pChannel);
+  if (rc != SQLITE_OK) return rc;
   pInfo->idxStr = planText(p, &w.plan, &bFilter);
   if (bFilter) pInfo->idxNum |= 64;
   pInfo->needToFreeIdxStr = 1;

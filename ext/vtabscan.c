@@ -379,11 +379,13 @@ static int lookup(Scan *s, int *pbOrdered) {
 ** Says that a term cannot be answered as it was promised.
 */
 static int scanBroken(const Scan *s, int iCol) {
-  return vtabError(s->p, SQLITE_ERROR,
-                   sqlite3_mprintf("\"%s\": table \"%s\": column \"%s\" holds numbers now: prepare "
-                                   "the statement again",
-                                   mmapsync_path(s->p->pChannel->h), s->p->zTable,
-                                   s->p->aCol[iCol].zName));
+  const unsigned mNumber = 1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL;
+  return vtabError(
+      s->p, SQLITE_ERROR,
+      sqlite3_mprintf(
+          "\"%s\": table \"%s\": column \"%s\" holds %s now: prepare the statement again",
+          mmapsync_path(s->p->pChannel->h), s->p->zTable, s->p->aCol[iCol].zName,
+          (scanTypes(s, iCol) & mNumber) != 0 ? "numbers" : "text that looks like numbers"));
 }
 
 /*
@@ -560,6 +562,8 @@ static int scanStart(Scan *s) {
     } else if ((pTerm->flags & TERM_OMIT) != 0 && s->a[i].e != VALUE_EXACT) {
       if (columnAffinity(s->p, pTerm->iCol) < AFF_NUMERIC) return scanBroken(s, pTerm->iCol);
       rc = termChecks(s, i, 1, 1);
+    } else if (s->a[i].e == VALUE_SCAN && planSlice(pTerm, columnAffinity(s->p, pTerm->iCol))) {
+      return scanBroken(s, pTerm->iCol);
     }
     if (rc != SQLITE_OK) return rc;
   }
@@ -640,7 +644,6 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   VtabCursor *pCur = (VtabCursor *)pCursor;
   VtabTable *p = (VtabTable *)pCursor->pVtab;
   const Plan *pPlan;
-  sqlite3_uint64 mGone;
   int rc = SQLITE_OK;
   assert(p->iImage == p->pChannel->iImage); /* pinned since xOpen */
   (void)idxNum;
@@ -648,12 +651,7 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   cursorReset(pCur);
   pPlan = planGet(p, idxStr);
   assert(argc == pPlan->nTerm + pPlan->bOffset);
-  mGone = pPlan->mUsed & p->mMissing;
-  if (mGone != 0) {
-    int i = 0;
-    while ((mGone >> i & 1) == 0) i++;
-    return vtabGone(p, i);
-  }
+  if ((pPlan->mUsed & p->mMissing) != 0) return vtabMissing(p, pPlan->mUsed);
   if (pPlan->iGone >= 0) return vtabGone(p, pPlan->iGone);
   if (pPlan->route.bUnique && pPlan->route.nEq == pPlan->nTerm && !pPlan->route.bList &&
       !pPlan->bOffset && scanPoint(pCur, pPlan, argv, &rc)) {

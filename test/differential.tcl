@@ -167,6 +167,7 @@ proc makeTable {name n} {
     lappend columns c$i
     set decl "c$i $type"
     if {[chance 50]} { append decl " COLLATE [pick $::collations]" }
+    if {[chance 15]} { append decl " NOT NULL" }
     lappend decls $decl
     lappend fillOf [expr {$i > 7 ? "small" : [pick [expr {$strict ? [dict get $::strictFills $type] : $::fills}]]}]
   }
@@ -180,7 +181,7 @@ proc makeTable {name n} {
   if {$kind eq "one"} { set decls [lmap d $decls { regsub {^(c\d+) INTEGER} $d {\1 INT} }] } ;# or it is the rowid
   set typed [lmap d $decls { regsub { PRIMARY KEY.*} $d {} }]
   set at [rnd [expr {$k + 1}]]
-  set decls [linsert $decls $at "z INT"]
+  set decls [linsert $decls $at "z INT[pick {{} {} { NOT NULL}}]"]
   set typed [linsert $typed $at "z INT"]
   set columns [linsert $columns $at z]
   set fillOf [linsert $fillOf $at dense]
@@ -212,7 +213,7 @@ proc makeTable {name n} {
     foreach c $stored fill $fillOf {
       if {$fill eq "rowid"} {
         lappend values [lindex $ids $i]
-      } elseif {$c ne "z" && [chance $nulls]} {
+      } elseif {$c ne "z" && [chance $nulls] && [lsearch $decls "$c *NOT NULL*"] < 0} {
         lappend values NULL
       } else {
         lappend values [fillValue $fill [expr {$i + 1}]]

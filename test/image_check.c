@@ -393,6 +393,7 @@ static void caseConstraints(void) {
   mmapsync *h = channelOpen();
   mmapsync_key_def key = keyA(MMAPSYNC_KEY_UNIQUE);
   mmapsync_table_def def;
+  mmapsync_column_def notNull;
   mmapsync_builder *b;
   char longText[100];
   int i;
@@ -428,6 +429,20 @@ static void caseConstraints(void) {
   key = keyA(MMAPSYNC_KEY_ORDERED | MMAPSYNC_KEY_UNIQUE);
   FAILS(h, publishOne(h, &key, twice, 3), MMAPSYNC_CONSTRAINT, T_SAYS "duplicate in key (a): (3)",
         checkPath);
+
+  /* A column that is NOT NULL, without a key. */
+  def = table(1, NULL, 0);
+  notNull = def.columns[0];
+  notNull.flags = MMAPSYNC_COLUMN_NOTNULL;
+  def.columns = &notNull;
+  OK(h, mmapsync_build_begin(h, &b));
+  OK(h, mmapsync_build_table(b, &def));
+  OK(h, mmapsync_build_int(b, 7));
+  OK(h, mmapsync_build_row(b));
+  OK(h, mmapsync_build_null(b));
+  OK(h, mmapsync_build_row(b));
+  FAILS(h, mmapsync_build_end(b), MMAPSYNC_CONSTRAINT, T_SAYS "NULL in column \"a\"", checkPath);
+  mmapsync_build_abort(b);
 
   /* Two columns; and the failure of the first table shows when the second begins. */
   key = keyA(MMAPSYNC_KEY_UNIQUE);

@@ -46,7 +46,8 @@ set debug {-DSQLITE_DEBUG -DSQLITE_ENABLE_API_ARMOR -DSQLITE_ENABLE_STAT4}
 set lean {
   -DSQLITE_THREADSAFE=0 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_MAX_EXPR_DEPTH=0 -DSQLITE_STRICT_SUBTYPE=1
   -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_TEMP_STORE=3 -DSQLITE_USE_ALLOCA -DSQLITE_OMIT_SHARED_CACHE
-  -DSQLITE_OMIT_DECLTYPE -USQLITE_ENABLE_COLUMN_METADATA
+  -DSQLITE_OMIT_DECLTYPE -DSQLITE_OMIT_INCRBLOB -USQLITE_ENABLE_COLUMN_METADATA
+  -USQLITE_ENABLE_FTS5 -USQLITE_ENABLE_RTREE
 }
 
 # Name (SQLite's version, then what is special), the module's version and sum, options, marks.
@@ -70,8 +71,8 @@ set table [list \
 ]
 set pinned 3.54.1 ;# the newest of the table
 
-# Tests that never meet SQLite, or meet only what is beside it.
-set without {build core readme tester}
+# Tests that never meet SQLite, or meet only what is beside it, or that the benchmark runs.
+set without {bench build core readme tester}
 # Tests that make text of bytes by CAST, which gives the same text in UTF-8 databases only.
 set bytewise {differential sql}
 # What is run again with the extension as other headers build it.
@@ -196,6 +197,8 @@ proc buildScript {name version options} {
   set core [lsort [glob $build/obj/core/*.o]]
   set flags "$dialect -Werror -fPIC -fvisibility=hidden -O1 -g -I$src -I$root/core -I$root/ext"
   lappend script "$cc $flags -shared -Wl,-z,defs -o $dir/mmapsync.so $root/ext/*.c $core -lm"
+  # Of the options, those that take calls away must be the same for a static one.
+  append flags " [lsearch -all -inline $options -DSQLITE_OMIT_INCRBLOB]"
   lappend script "$cc $flags -DSQLITE_CORE -o $dir/static_host $root/test/static_host.c $root/ext/*.c $dir/sqlite3.o $dir/host.o\
     $build/libmmapsync.a -lm -lpthread"
   return [join $script \n]
