@@ -8,7 +8,9 @@
 ** microsecond; then sleeps of a microsecond and up to a millisecond.
 **
 ** DEAD.  Whose byte lock is gone has died, and its pin is cleared without a wait: by compare-and-swap from
-** the exact word that was seen, so that a new owner who claims meanwhile keeps its pin.
+** the exact word that was seen, so that a new owner who claims meanwhile keeps its pin.  With the lock newly
+** taken that is done, too, for who died when it had been left its file, so that mmapsync_readers() does not show
+** it for ever; a writer that keeps the lock does not ask for it again.
 **
 ** STUCK.  Who still pins when the grace time is over keeps the file, and the write goes to a new one
 ** (replace).  The pin then stands for a file that has no name any more, and delays no later publish, of
@@ -117,6 +119,18 @@ static uint32_t drainFrom(const HandleDrain *drain, unsigned index) {
   return 0;
 }
 
+/* A slot whose pin does not count.  If its owner is dead, nobody is to be shown as a reader for ever. */
+static int drainLeft(mmapsync *h, Slot *slot, uint32_t k, uint64_t word) {
+  int alive = slotsAlive(&h->writer.drain.slots, k);
+  if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
+  if (!alive) {
+    /* As below; if it fails there is a new owner. */
+    atomic_compare_exchange_strong_explicit(&slot->word, &word, word & ~SLOT_MASK,
+                                            memory_order_seq_cst, memory_order_relaxed);
+  }
+  return MMAPSYNC_OK;
+}
+
 static int drainSlots(mmapsync *h, Drain *d) {
   HandleDrain *drain = &h->writer.drain;
   const Pins *own = h->state->pins;
@@ -131,9 +145,12 @@ static int drainSlots(mmapsync *h, Drain *d) {
       ** the claim in slotEnter(), and acquires what slotLeave() released */
       uint64_t word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
       int alive = 1, mine;
-      /* Half of each: slots.h */
-      if (!(word & bit) || slotNote(word, d->index) < d->from / 2) break;
+      if (!(word & bit)) break;
       mine = own->slot && own->number == k;
+      if (slotNote(word, d->index) < d->from / 2) { /* half of each: slots.h */
+        if (drain->fresh && !mine) rc = drainLeft(h, slot, k, word);
+        break;
+      }
       if (!mine && (d->looks >= LOOKS || d->over)) alive = slotsAlive(&drain->slots, k);
       if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
       if (!alive) {
@@ -159,6 +176,7 @@ static int drainSlots(mmapsync *h, Drain *d) {
       if (rc != MMAPSYNC_OK) break;
     }
   }
+  drain->fresh = 0;
   return rc;
 }
 
@@ -266,6 +284,7 @@ int drainOpen(mmapsync *h, int fresh) {
     if (rc != MMAPSYNC_OK) return rc;
   }
   if (!fresh) return MMAPSYNC_OK;
+  drain->fresh = 1;
   drain->window = 0;
   page = drain->page.shared;
   for (i = 0; i < 2; i++) {

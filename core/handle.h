@@ -36,6 +36,7 @@ typedef struct HandleDrain {
   Page page;       /* P_writer, for writing */
   Slots slots;     /* P_readers, all slots */
   uint64_t window; /* until when this handle, as it said in P_writer, does not look at lock pins */
+  int fresh;       /* the lock was taken since slots were last looked at */
   mmapsync_reader held[MMAPSYNC_HELD_MOST]; /* who held at the end of the last grace time */
   uint32_t nheld;
 } HandleDrain;

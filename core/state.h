@@ -60,7 +60,8 @@
 **     W3  wait for the pins on i, at most the grace time in all (drain.c):
 **         slot     bit i set, and the note of i in the word not below from[i]: if its byte lock is gone its
 **                  owner is dead: clear the bits by compare-and-swap, no wait.  Otherwise wait.  Grace over:
-**                  the file must be replaced.  (A slot without an owner whose word goes on changing then is
+**                  the file must be replaced.  (Where the note is below, a dead owner's bits go, too, now
+**                  and then.  A slot without an owner whose word goes on changing then is
 **                  passed over: a claim made after W2 need not be waited for, see C1, 3.)
 **         lock     a lock on a byte of (i, from[i]) or above: wait.  Grace over: the same.  (In a burst of
 **                  publishes this look can be left out: pins.h, WINDOW)

@@ -417,6 +417,32 @@ static void stoppedForAll(int kind) {
 }
 static void caseStoppedForAll(void) { eachKind(stoppedForAll); }
 
+/* Who dies after it was left its file is not shown as a reader of it for ever. */
+static void caseLeftDies(void) {
+  mmapsync *w = openWith(GRACE_MS, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_HOLD), *next;
+  mmapsync_result r;
+  Peer p = peerStart(MMAPSYNC_PIN_SLOT);
+
+  PUBLISH(w, 1, 100, NULL);
+  PEER_PINS(&p, 0, 1);
+  PUBLISH(w, 2, 100, NULL);
+  PUBLISH(w, 3, 100, &r);
+  REPLACED(&r);
+  mmapsync_close(w);
+  next = openWriter(GRACE_MS);
+  PUBLISH(next, 4, 100, NULL);
+  PUBLISH(next, 5, 100, &r);
+  FREE(&r);
+  CHECK(pinnedBy(next, MMAPSYNC_PIN_SLOT) == 1);
+  PEER_HOLDS(&p, 0);
+  peerKill(&p);
+  PUBLISH(next, 6, 100, NULL);
+  PUBLISH(next, 7, 100, &r);
+  FREE(&r);
+  CHECK(pinnedBy(next, MMAPSYNC_PIN_SLOT) == 0);
+  mmapsync_close(next);
+}
+
 /* A handle that has mapped the files before it claims a slot, which belonged to one that was left its file: the
 ** slot says what was noted for its own mappings. */
 static void caseSlotTaken(void) {
@@ -855,6 +881,7 @@ static const CheckCase cases[] = {
     {"no-grace-replaces-at-once", caseGraceNone},
     {"two-stuck-readers-on-different-files", caseTwoStuck},
     {"stopped-readers-cost-one-grace-whoever-publishes", caseStoppedForAll},
+    {"a-reader-that-was-left-its-file-dies", caseLeftDies},
     {"a-slot-taken-by-a-handle-that-has-mapped", caseSlotTaken},
     {"a-stuck-reader-reads-on", caseStuckNests},
     {"an-aborted-write-leaves-the-reader-its-file", caseAborted},

@@ -78,7 +78,7 @@
 **             look for the presence lock (LOOK_FIRST: before it stores; NO_LOOK).  Nobody there: this
 **             publish does not look either.  Somebody: store 0, no window of its own (KEPT_OPEN), look
 **     scan    for each slot below slotsUsed: load the word.  Bit i clear, or the note of i below from[i]:
-**             next.  Owner's lock gone (DEAD_WAITS: not looked at): compare-and-swap the mask away
+**             next, or first, in case that its owner is dead, what follows now.  Owner's lock gone (DEAD_WAITS: not looked at): compare-and-swap the mask away
 **             (CLEAR_PLAIN: by a store; NO_CLEAR), look at it again.  The masks alone are compared: where
 **             that is right, to compare the notes, too, is.
 **             Otherwise wait until the word has changed, and look at it again (SKIP_CHANGED: take the
@@ -678,7 +678,8 @@ slot:
       k < used ->
       if
       :: d_step { !COUNTS(k) -> k++ }; goto slot
-      :: else -> seen = slotMask[k]
+      :: d_step { !COUNTS(k) && (slotMask[k] & BIT(i)) -> seen = slotMask[k] }; goto left
+      :: COUNTS(k) -> seen = slotMask[k]
       fi
     }
   :: atomic { k >= used -> k = 0; used = 0; goto slotsDone }
@@ -696,6 +697,7 @@ slot:
   :: atomic { !OWNED(k) -> skip }
   WMORTAL
   fi;
+clear:
 #ifdef CLEAR_PLAIN
   WSTEP(slotMask[k] = 0; seen = 0);
 #else
@@ -707,6 +709,13 @@ slot:
       seen = 0);
 #endif
   goto slot;
+
+left:
+  if
+  :: d_step { OWNED(k) -> seen = 0; k++ }; goto slot
+  :: atomic { !OWNED(k) -> goto clear }
+  WMORTAL
+  fi;
 
 slotWait:
   if
