@@ -437,7 +437,8 @@ typedef struct mmapsync_table_def {
 ** build_commit, which ends the builder whatever it returns.  build_abort ends it too.  build_end ends a table,
 ** and builds its keys, before the next one's first row is at hand; else the next build_table does, or the commit.  A failed call
 ** makes every later one return the same code, so a caller may test build_row alone.
-** Values are copied.  Errors as mmapsync_write_begin(); CONSTRAINT names the key and the value;
+** Values are copied.  Errors as mmapsync_write_begin(); CONSTRAINT names the key and the value, or the column that
+** was to hold no NULL;
 ** MISUSE for a wrong number of values, a bad definition, two tables of one name (compared without
 ** case), or rows that are not in the order they claim. */
 int mmapsync_build_begin(mmapsync *h, mmapsync_builder **out);
