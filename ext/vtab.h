@@ -142,7 +142,7 @@ typedef struct RowCheck {
   int iColumn; /* of the snapshot, or -1: the row's number, counted from 1 */
   int op, eColl;
   int bNumbers; /* text that looks like a number is one */
-  int nList;    /* > 0: the first of so many checks, of which one must match; 0: it stands alone */
+  int nList; /* > 0: the first of so many checks, in order of v, of which one must match; 0: it stands alone */
   mmapsync_value v;
 } RowCheck;
 
@@ -279,6 +279,10 @@ int checkHold(VtabCursor *pCur, sqlite3_value *pVal);
 /* Adds a term that is to be compared row by row.  pVal: the value that v's bytes are of, which is copied because
 ** the arguments of xFilter are gone when the next row is asked for; or NULL: they stay. */
 int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal);
+
+/* Adds a term of which one value of a list must be equal; pCheck is without it.  What the values' bytes are of is
+** the caller's, and stays. */
+int checkList(VtabCursor *pCur, const RowCheck *pCheck, const mmapsync_value *aValue, int nValue);
 
 /* Whether a row matches all of them: SQLITE_OK or an error. */
 int checkRow(VtabCursor *pCur, sqlite3_uint64 row, int *pbMatch);

@@ -15,6 +15,7 @@
 #include "vtab.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- checks ----------------------------------------------------------------------------------- */
@@ -59,6 +60,55 @@ int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal) {
   }
   pCur->aCheck[pCur->nCheck++] = check;
   return SQLITE_OK;
+}
+
+static int checkOrderBinary(const void *a, const void *b) {
+  return mmapsync_compare(&((const RowCheck *)a)->v, &((const RowCheck *)b)->v, MMAPSYNC_BINARY);
+}
+static int checkOrderNocase(const void *a, const void *b) {
+  return mmapsync_compare(&((const RowCheck *)a)->v, &((const RowCheck *)b)->v, MMAPSYNC_NOCASE);
+}
+static int checkOrderRtrim(const void *a, const void *b) {
+  return mmapsync_compare(&((const RowCheck *)a)->v, &((const RowCheck *)b)->v, MMAPSYNC_RTRIM);
+}
+
+/*
+** They stand in order, so that a row need not be compared with each.
+*/
+int checkList(VtabCursor *pCur, const RowCheck *pCheck, const mmapsync_value *aValue, int nValue) {
+  int (*const aOrder[])(const void *, const void *) = {[MMAPSYNC_BINARY] = checkOrderBinary,
+                                                       [MMAPSYNC_NOCASE] = checkOrderNocase,
+                                                       [MMAPSYNC_RTRIM] = checkOrderRtrim};
+  const int iFirst = pCur->nCheck;
+  RowCheck check = *pCheck;
+  int i, rc = SQLITE_OK;
+  assert(check.op == MMAPSYNC_EQ && check.nList == 0);
+  for (i = 0; i < nValue && rc == SQLITE_OK; i++) {
+    check.v = aValue[i];
+    rc = checkAdd(pCur, &check, NULL);
+  }
+  if (rc != SQLITE_OK || nValue == 0) return rc;
+  qsort(&pCur->aCheck[iFirst], (size_t)nValue, sizeof(check), aOrder[check.eColl]);
+  pCur->aCheck[iFirst].nList = nValue;
+  return SQLITE_OK;
+}
+
+/*
+** Whether v, which is not NULL, is one of the values of a list.
+*/
+static int checkInList(const RowCheck *pCheck, const mmapsync_value *v) {
+  int lo = 0, hi = pCheck->nList;
+  while (lo < hi) {
+    int mid = lo + (hi - lo) / 2;
+    int c = mmapsync_compare(&pCheck[mid].v, v, pCheck->eColl);
+    if (c == 0) return 1;
+    if (c < 0) {
+      lo = mid + 1;
+    } else {
+      hi = mid;
+    }
+  }
+  return 0;
 }
 
 /*
@@ -108,8 +158,7 @@ int checkRow(VtabCursor *pCur, sqlite3_uint64 row, int *pbMatch) {
   for (i = 0; i < pCur->nCheck; i += n) {
     const RowCheck *pCheck = &pCur->aCheck[i];
     mmapsync_value v;
-    int bMatch = 0;
-    int rc;
+    int bMatch, rc;
     if (pCheck->iColumn < 0) {
       v.type = MMAPSYNC_INTEGER;
       v.u.i = (sqlite3_int64)row + 1;
@@ -121,9 +170,11 @@ int checkRow(VtabCursor *pCur, sqlite3_uint64 row, int *pbMatch) {
       rc = checkNumber(pCur, &v);
       if (rc != SQLITE_OK) return rc;
     }
-    /* The values of a list stand together. */
-    for (n = 0; n == 0 || (pCheck->nList > 0 && n < pCheck->nList); n++) {
-      if (!bMatch) bMatch = checkCompare(&v, pCheck[n].op, &pCheck[n].v, pCheck->eColl);
+    n = pCheck->nList > 0 ? pCheck->nList : 1;
+    if (pCheck->nList > 0) {
+      bMatch = v.type != MMAPSYNC_NULL && checkInList(pCheck, &v);
+    } else {
+      bMatch = checkCompare(&v, pCheck->op, &pCheck->v, pCheck->eColl);
     }
     if (!bMatch) return SQLITE_OK;
   }

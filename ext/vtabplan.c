@@ -32,6 +32,12 @@
 ** SQLite has built in, and who adds one of that name makes all statements be prepared anew.  These terms are
 ** never omitted.
 **
+** OUTER JOINS.  A term of an ON does not keep rows of the table on the left side away, it only leaves them without a
+** partner.  SQLite does not hand such terms over for that table, but for those with operators that only virtual
+** tables get: <>, IS NOT, IS NOT NULL, LIKE, GLOB.  Those it hands over up to 3.50 as if they stood in the WHERE,
+** and nothing tells that there is an outer join at all.  So on these hosts none of them is taken.  (What SQLite
+** itself makes of a LIKE or GLOB is right on all.)
+**
 ** LIMIT AND OFFSET.  A constant LIMIT says how many rows will be asked for: a hint for the choice between an order
 ** and a better filter.  The OFFSET is taken over where each other term is, exactly, and the order is.  Before
 ** 3.51 SQLite did not tell where it had terms of its own beside (a=b), and before 3.46 where the statement had
@@ -65,6 +71,7 @@
 #define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
 #define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
 #define VERSION_SLICES   3039000 /* and the columns of a row value before IN are checked again */
+#define VERSION_OUTER    3051001 /* and <> and the like are kept from the left side of an outer join */
 #define VERSION_OFFSET   3051000 /* and OFFSET only where every term is handed over */
 
 /* ---- the text --------------------------------------------------------------------------------- */
@@ -337,6 +344,20 @@ static int termInexact(const VtabTable *p, const PlanTerm *pTerm) {
 }
 
 /*
+** Whether rows for which a constraint with this operator is false can be left out (OUTER JOINS above).
+*/
+static int opTrusted(int op) {
+  switch (op) {
+  case SQLITE_INDEX_CONSTRAINT_NE:
+  case SQLITE_INDEX_CONSTRAINT_ISNOT:
+  case SQLITE_INDEX_CONSTRAINT_ISNOTNULL:
+  case SQLITE_INDEX_CONSTRAINT_LIKE:
+  case SQLITE_INDEX_CONSTRAINT_GLOB: return sqlite3_libversion_number() >= VERSION_OUTER;
+  default: return 1;
+  }
+}
+
+/*
 ** A constraint as a term.  0 if it is none that can be answered.
 */
 static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue) {
@@ -360,6 +381,7 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   size_t k = 0;
   while (k < sizeof(aOp) / sizeof(aOp[0]) && aOp[k][0] != pCons->op) k++;
   if (!pCons->usable || k == sizeof(aOp) / sizeof(aOp[0])) return 0;
+  if (!opTrusted(pCons->op)) return 0;
   memset(pTerm, 0, sizeof(*pTerm));
   *ppValue = NULL;
   pTerm->op = aOp[k][1];

@@ -224,14 +224,9 @@ static int numberWindow(Scan *s, int i) {
       return checkAdd(pCur, &check, s->argv[i]);
     }
     for (j = 0; j < pVal->nList; j++) {
-      int rc;
       if (pVal->aList[j].type > MMAPSYNC_REAL) pVal->aList[j].type = MMAPSYNC_NULL;
-      check.nList = j == 0 ? pVal->nList : 0;
-      check.v = pVal->aList[j];
-      rc = checkAdd(pCur, &check, NULL);
-      if (rc != SQLITE_OK) return rc;
     }
-    return SQLITE_OK;
+    return checkList(pCur, &check, pVal->aList, pVal->nList);
   }
   switch (pTerm->op) {
   case MMAPSYNC_LT: hi = numberBound(s->p, &pVal->v, 0); break;
@@ -412,7 +407,7 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
                     .eColl = pTerm->eColl,
                     .bNumbers = bNumbers,
                     .v = pVal->v};
-  int j, rc = SQLITE_OK;
+  int rc = SQLITE_OK;
   if (pTerm->op >= PLAN_LIKE) {
     check.op = MMAPSYNC_GE;
     rc = checkAdd(s->pCur, &check, NULL);
@@ -422,12 +417,7 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
   }
   if ((pTerm->flags & TERM_LIST) == 0) return checkAdd(s->pCur, &check, bHold ? s->argv[i] : NULL);
   if (bHold) rc = scanHold(s);
-  for (j = 0; j < pVal->nList && rc == SQLITE_OK; j++) {
-    check.nList = j == 0 ? pVal->nList : 0;
-    check.v = pVal->aList[j];
-    rc = checkAdd(s->pCur, &check, NULL);
-  }
-  return rc;
+  return rc == SQLITE_OK ? checkList(s->pCur, &check, pVal->aList, pVal->nList) : rc;
 }
 
 /*
