@@ -23,8 +23,8 @@
 ** (SELECT <an integer column>) would come out false.  The columns of a row value, (a,b) IN (SELECT ...), give no
 ** sign that they stand before an IN: there text of ours against numbers of the SELECT still goes wrong, as in
 ** every virtual table.  Nor does an IN that is SQLite's 33rd constraint or a later one: there an equality is left
-** to SQLite.  Before 3.39 SQLite does not check the columns of such a row value again at all, so there an equality
-** that may be one of them is taken only if it can be answered exactly (planSlice()).
+** to SQLite.  SQLite 3.38 does not check the columns of such a row value again at all (3.39.4 does), so there an
+** equality that may be one of them is taken only if it can be answered exactly (planSlice()).
 **
 ** LIKE AND GLOB.  SQLite itself adds `c >= 'ab' AND c < 'ac'` for constant patterns, and for parameters once they
 ** are bound, unless the text could be a number.  Such pairs are marked (value.c says why).  For what is left, the
@@ -70,7 +70,7 @@
 
 #define VERSION_GROUPS   3052000 /* from here on GROUP BY alone is told */
 #define VERSION_DISTINCT 3040000 /* and DISTINCT alone */
-#define VERSION_SLICES   3039000 /* and the columns of a row value before IN are checked again */
+#define VERSION_SLICES   3039004 /* and row values before IN are checked again, as 3.38.5 does not */
 #define VERSION_OUTER    3051001 /* and <> and the like are kept from the left side of an outer join */
 #define VERSION_OFFSET   3051000 /* and OFFSET only where every term is handed over */
 
