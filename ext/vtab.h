@@ -142,10 +142,21 @@ typedef struct RowCheck {
   mmapsync_value v;
 } RowCheck;
 
-/* Values of one column, for the rows of the cursor that are around the current one. */
+/* Values of one column, for the rows of the cursor that are around the current one: copies, or where they stand in the
+** snapshot.  What is there is a mmapsync_run's, of the same names, but addresses are those that row 0 would have. */
 typedef struct ColumnBlock {
-  sqlite3_uint64 iFill;   /* VtabCursor.iFill they belong to */
+  sqlite3_uint64 iFill; /* VtabCursor.iFill they belong to */
+  int (*xGet)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* hands one out */
+  uintptr_t data;
+  sqlite3_int64 base;
+  const unsigned int *aux;
+  const char *heap;
+  sqlite3_uint64 heap_bytes;
+  uintptr_t null_bits;
+  int (*xValue)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* that is not NULL */
   mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
+  int iColumn;            /* of the snapshot */
+  int bEnds;              /* valueEnds() */
 } ColumnBlock;
 
 struct VtabCursor {
@@ -158,6 +169,9 @@ struct VtabCursor {
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
   sqlite3_uint64 iFill; /* rises when they are got, and after each CURSOR_COLUMN of them */
+  sqlite3_uint64 spanLo,
+      spanHi;           /* the first and the last row of the CURSOR_COLUMN around this one, */
+  sqlite3_uint64 iSpan; /* if this is iFill */
   /* Where more come from: the current range, and those after it. */
   int eWalk; /* WALK_... */
   int iKey;  /* of WALK_KEY */
@@ -178,7 +192,7 @@ struct VtabCursor {
   unsigned int *aList; /* sqlite3_malloc */
   unsigned int nList, nListAlloc;
   unsigned int aRow[CURSOR_ROWS];
-  ColumnBlock *aBlock; /* one for each declared column */
+  ColumnBlock aBlock[]; /* one for each declared column */
 };
 
 #define WALK_NONE 0 /* what is at hand is all */
@@ -292,6 +306,9 @@ int vtabError(VtabTable *p, int rc, char *zErr);
 /* Says that reading the table gave rcCore.  The calls that read rows leave no sentence behind, to be
 ** quick, and what they find wrong is always the same. */
 int vtabFail(VtabTable *p, int rcCore);
+
+/* ColumnBlock.xGet where the values are copied. */
+int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *pBlock);
 
 /* Says that declared column iCol is not there any more. */
 int vtabGone(VtabTable *p, int iCol);

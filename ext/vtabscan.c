@@ -603,6 +603,8 @@ static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
     }
     if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->aValue[0]) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
+      pBlock->xGet = columnCopied;
+      pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, p->aMap[i])->flags);
     }
   }
 }

@@ -144,6 +144,18 @@ int walkRange(VtabCursor *pCur) {
 }
 
 /*
+** Turns the n rows at hand round.
+*/
+static void rowsReverse(VtabCursor *pCur, unsigned int n) {
+  unsigned int i;
+  for (i = 0; i < n / 2; i++) {
+    unsigned int row = pCur->aRow[i];
+    pCur->aRow[i] = pCur->aRow[n - 1 - i];
+    pCur->aRow[n - 1 - i] = row;
+  }
+}
+
+/*
 ** Rows of the current range, in ascending order; *pn may be 0.
 */
 static int walkRows(VtabCursor *pCur, unsigned int *pn) {
@@ -240,12 +252,36 @@ static int walkSkip(VtabCursor *pCur, sqlite3_uint64 row) {
 }
 
 /*
+** Rows at positions of the current range of a key, of which all match.
+*/
+static int walkAll(VtabCursor *pCur, unsigned int *pn) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  unsigned int n = pCur->nAsk;
+  int rc;
+  if (n > pCur->hi - pCur->lo) n = (unsigned int)(pCur->hi - pCur->lo);
+  if (pCur->bReverse) pCur->hi -= n;
+  rc = mmapsync_key_rows(p->pTab, pCur->iKey, pCur->bReverse ? pCur->hi : pCur->lo, n, pCur->aRow);
+  if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
+  if (pCur->bReverse) {
+    rowsReverse(pCur, n);
+  } else {
+    pCur->lo += n;
+  }
+  *pn = n;
+  return SQLITE_OK;
+}
+
+/*
 ** Rows at positions of the current range of a key, or of the list.
 */
 static int walkPositions(VtabCursor *pCur, unsigned int *pn) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   unsigned int n = 0, nTried = 0;
   int rc = SQLITE_OK;
+  if (pCur->eWalk == WALK_KEY && pCur->pFilter == NULL && pCur->nCheck == 0 && pCur->rowLo == 0 &&
+      pCur->rowHi == p->pInfo->rows) {
+    return walkAll(pCur, pn);
+  }
   while (n < pCur->nAsk && pCur->lo < pCur->hi && nTried < CURSOR_PATIENT) {
     sqlite3_uint64 pos = pCur->bReverse ? --pCur->hi : pCur->lo++;
     uint64_t row;
@@ -316,14 +352,7 @@ int cursorFill(VtabCursor *pCur) {
           rc = vtabInterrupted((VtabTable *)pCur->base.pVtab);
         }
       }
-      if (pCur->bReverse) {
-        unsigned int i;
-        for (i = 0; i < n / 2; i++) {
-          unsigned int row = pCur->aRow[i];
-          pCur->aRow[i] = pCur->aRow[n - 1 - i];
-          pCur->aRow[n - 1 - i] = row;
-        }
-      }
+      if (pCur->bReverse) rowsReverse(pCur, n);
     } else {
       rc = walkPositions(pCur, &n);
     }
