@@ -261,7 +261,7 @@ static __attribute__((noinline)) int columnGet(VtabCursor *pCur, sqlite3_context
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   ColumnBlock *pBlock = &pCur->aBlock[iCol];
   int c = p->aMap[iCol];
-  assert(iCol >= 0 && iCol < p->nCol);
+  assert(iCol < p->nCol);
   if (c < 0) return vtabGone(p, iCol); /* one that colUsed has no bit of its own for */
   pBlock->iFill = 0;
   pBlock->iColumn = c;

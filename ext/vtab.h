@@ -142,6 +142,13 @@ typedef struct RowCheck {
   mmapsync_value v;
 } RowCheck;
 
+/* Bytes that were copied, one text behind the other. */
+typedef struct ByteChunk {
+  struct ByteChunk *pNext;
+  size_t n, nRoom;
+  char a[];
+} ByteChunk;
+
 /* Values of one column, for the rows of the cursor that are around the current one: copies, or where they stand in the
 ** snapshot.  What is there is a mmapsync_run's, of the same names, but addresses are those that row 0 would have. */
 typedef struct ColumnBlock {
@@ -186,6 +193,7 @@ struct VtabCursor {
   int nCheck, nCheckAlloc;
   sqlite3_value **apHeld; /* whose bytes the checks point to */
   int nHeld, nHeldAlloc;
+  ByteChunk *pBytes;     /* the same for lists */
   sqlite3_stmt *pNumber; /* makes numbers of text */
   int nSkip;             /* Route.nSkip, where that can be done now */
   /* Rows that were sorted or looked up all at once: WALK_LIST. */
@@ -260,6 +268,9 @@ int vtabNext(sqlite3_vtab_cursor *pCursor);
 /* Ends what the last xFilter began; what is allocated stays for the next.  And that, too. */
 void cursorReset(VtabCursor *pCur);
 void cursorFree(VtabCursor *pCur);
+
+/* Frees a chunk and all behind it. */
+void bytesFree(ByteChunk *pChunk);
 
 /* Adds a range to those that are walked, unless it is empty; puts them in order and makes one of those that
 ** overlap, so that no row comes twice. */
