@@ -128,7 +128,7 @@ static int columnStart(mmapsync_builder *b, BuildColumn *c, const mmapsync_colum
   if (rc == MMAPSYNC_OK) {
     rc = stringKeep(b, def->collation ? def->collation : "BINARY", &c->dir.collation);
   }
-  c->dir.flags = def->flags;
+  c->dir.flags = def->flags & ~(uint32_t)MMAPSYNC_COLUMN_CLEAN;
   return rc;
 }
 

@@ -37,6 +37,7 @@ typedef struct BuildColumn {
   DirColumn dir;
   DirChunk *chunks;
   uint64_t nchunks, room;
+  int nul; /* a text or blob may hold a NUL byte */
 } BuildColumn;
 
 typedef struct BuildKey {

@@ -92,6 +92,34 @@ static void stageCount(StageColumn *s, uint64_t n) {
   }
 }
 
+/* How many of n bytes are zero: in words, of which each byte counts up to 255. */
+static uint64_t zeroCount(const uint8_t *p, size_t n) {
+  const uint64_t m7 = UINT64_C(0x7f7f7f7f7f7f7f7f), m1 = UINT64_C(0x0101010101010101);
+  uint64_t count = 0;
+  while (n >= 8) {
+    size_t words = n / 8 < 255 ? n / 8 : 255;
+    uint64_t sums = 0;
+    n -= 8 * words;
+    for (; words > 0; words--, p += 8) {
+      uint64_t w;
+      memcpy(&w, p, 8);
+      sums += ~((((w & m7) + m7) | w) >> 7) & m1;
+    }
+    sums = (sums & UINT64_C(0x00ff00ff00ff00ff)) + (sums >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+    count += sums * UINT64_C(0x0001000100010001) >> 48;
+  }
+  for (; n > 0; n--) count += *p++ == 0;
+  return count;
+}
+
+/* Whether a text or blob of the first n rows that is in the staging heap holds a NUL byte, beside that behind
+** each. */
+static int heapHasNul(const StageColumn *s, uint64_t n) {
+  uint64_t i, count = 0;
+  for (i = 0; i < n; i++) count += inHeap(s->type[i]) != 0;
+  return count > 0 && zeroCount(s->heap, s->heap_bytes) > count;
+}
+
 /* Moves what stands behind the first n of a column's `staged` rows to the front. */
 static void stageShiftDown(StageColumn *s, uint64_t n, uint64_t staged) {
   uint64_t i, left = staged - n;
@@ -121,11 +149,14 @@ static int columnFlush(mmapsync_builder *b, BuildColumn *bc, StageColumn *s, uin
     return buildFail(b, MMAPSYNC_CONSTRAINT, "\"%s\": table \"%s\": NULL in column \"%s\"",
                      mmapsync_path(b->h), buildTableName(b, b->open), b->strings + bc->dir.name);
   }
+  if (!bc->nul) bc->nul = heapHasNul(s, n);
   rc = chunkEncode(b, s, n, &bc->chunks[bc->nchunks]);
   if (rc != MMAPSYNC_OK) return rc;
   bc->nchunks++;
   bc->dir.nulls += s->nulls;
   bc->dir.types |= s->types;
+  bc->dir.flags &= ~(uint32_t)MMAPSYNC_COLUMN_CLEAN;
+  if (!bc->nul && bc->dir.types & 1u << MMAPSYNC_TEXT) bc->dir.flags |= MMAPSYNC_COLUMN_CLEAN;
   bc->dir.bytes += b->used - from;
   stageShiftDown(s, n, b->staged);
   return MMAPSYNC_OK;
@@ -229,6 +260,7 @@ static int stageBytes(mmapsync_builder *b, uint32_t type, const void *bytes, siz
     s->type[b->staged] |= STAGE_FAR;
     b->used += n + 1;
     b->open->columns[b->column - 1].dir.bytes += n + 1;
+    if (memchr(bytes, 0, n)) b->open->columns[b->column - 1].nul = 1;
   } else {
     if (heapRoom(b, s, n + 1) != MMAPSYNC_OK) return b->rc;
     to = s->heap + s->heap_used;

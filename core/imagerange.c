@@ -52,6 +52,25 @@ int mmapsync_key_row(const mmapsync_table *t, int ik, uint64_t pos, uint64_t *ro
   return *row < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
 }
 
+int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n, uint32_t *rows) {
+  const Key *k;
+  uint32_t i, most = 0;
+  if (ik < 0 || ik >= t->info.nkeys || pos > t->rows || n > t->rows - pos) return MMAPSYNC_MISUSE;
+  k = &t->keys[ik];
+  if (!k->order) {
+    for (i = 0; i < n; i++) rows[i] = (uint32_t)(pos + i);
+    return MMAPSYNC_OK;
+  }
+  if (k->order_width == 2) {
+    const uint16_t *from = (const uint16_t *)k->order + pos;
+    for (i = 0; i < n; i++) rows[i] = from[i];
+  } else {
+    memcpy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
+  }
+  for (i = 0; i < n; i++) most = rows[i] > most ? rows[i] : most;
+  return n == 0 || most < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
+}
+
 /* ---- the first part as a number -------------------------------------------------------------- */
 
 /* Makes the pivot of integers for v. */

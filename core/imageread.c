@@ -45,6 +45,16 @@ static void intsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_
 #undef INTS
 }
 
+static void sequenceGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                        mmapsync_value *out) {
+  uint32_t i;
+  for (i = 0; i < n; i++) {
+    out[i].type = MMAPSYNC_INTEGER;
+    out[i].n = 0;
+    out[i].u.i = (int64_t)((uint64_t)k->base + (rows[i] & mask));
+  }
+}
+
 static void realsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
                      mmapsync_value *out) {
   uint32_t i;
@@ -78,6 +88,32 @@ static int textsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_
   return bad ? MMAPSYNC_CORRUPT : MMAPSYNC_OK;
 }
 
+static int dictsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                    mmapsync_value *out) {
+  const uint32_t *aux = (const uint32_t *)(const void *)k->aux;
+  uint64_t most = (uint64_t)k->base;
+  uint32_t i;
+  uint64_t bad = 0;
+#define DICTS(word)                                                                                \
+  for (i = 0; i < n; i++) {                                                                        \
+    uint64_t x = ((const word *)(const void *)k->data)[rows[i] & mask], from, to;                  \
+    if (x >= most) return MMAPSYNC_CORRUPT;                                                        \
+    from = aux[x];                                                                                 \
+    to = aux[x + 1];                                                                               \
+    bad |= (uint64_t)(from >= to) | (uint64_t)(to > k->heap_bytes);                                \
+    out[i].type = MMAPSYNC_TEXT;                                                                   \
+    out[i].n = (uint32_t)(to - from - 1);                                                          \
+    out[i].u.p = k->heap + from;                                                                   \
+  }
+  if (k->width == 1) {
+    DICTS(uint8_t)
+  } else {
+    DICTS(uint16_t)
+  }
+#undef DICTS
+  return bad ? MMAPSYNC_CORRUPT : MMAPSYNC_OK;
+}
+
 int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
                       mmapsync_value *out) {
   uint32_t i, m;
@@ -89,16 +125,16 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
     k = &t->columns[column].chunks[rows[0] >> t->chunk_shift];
     if (k->encoding == CHUNK_INT && k->width && !k->null_bits) {
       intsGet(k, t->chunk_mask, rows, m, out);
+    } else if (k->encoding == CHUNK_INT && k->flags & CHUNK_SEQUENCE && !k->null_bits) {
+      sequenceGet(k, t->chunk_mask, rows, m, out);
     } else if (k->encoding == CHUNK_REAL && k->width && !k->null_bits) {
       realsGet(k, t->chunk_mask, rows, m, out);
     } else if (k->encoding == CHUNK_TEXT && !k->null_bits) {
       int rc = textsGet(k, t->chunk_mask, rows, m, out);
       if (rc != MMAPSYNC_OK) return rc;
     } else if (k->encoding == CHUNK_DICT && !k->null_bits) {
-      for (i = 0; i < m; i++) {
-        int rc = dictValue(k, loadWidth(k->data, k->width, rows[i] & t->chunk_mask), &out[i]);
-        if (rc != MMAPSYNC_OK) return rc;
-      }
+      int rc = dictsGet(k, t->chunk_mask, rows, m, out);
+      if (rc != MMAPSYNC_OK) return rc;
     } else {
       for (i = 0; i < m; i++) {
         int rc = chunkValue(t, k, rows[i] & t->chunk_mask, &out[i]);
@@ -106,6 +142,42 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
       }
     }
   }
+  return MMAPSYNC_OK;
+}
+
+/* What mmapsync_run says of a chunk's encoding. */
+static int runKind(const Chunk *k) {
+  if (k->flags & CHUNK_SPARSE) return MMAPSYNC_RUN_NONE;
+  switch (k->encoding) {
+  case CHUNK_INT:
+    switch (k->width) {
+    case 0: return k->flags & CHUNK_SEQUENCE ? MMAPSYNC_RUN_SEQUENCE : MMAPSYNC_RUN_NONE;
+    case 1: return MMAPSYNC_RUN_INT8;
+    case 2: return MMAPSYNC_RUN_INT16;
+    case 4: return MMAPSYNC_RUN_INT32;
+    default: return MMAPSYNC_RUN_INT64;
+    }
+  case CHUNK_REAL: return k->width ? MMAPSYNC_RUN_REAL : MMAPSYNC_RUN_NONE;
+  case CHUNK_TEXT: return k->width == 2 ? MMAPSYNC_RUN_TEXT16 : MMAPSYNC_RUN_TEXT32;
+  case CHUNK_DICT: return k->width == 1 ? MMAPSYNC_RUN_DICT8 : MMAPSYNC_RUN_DICT16;
+  default: return MMAPSYNC_RUN_NONE;
+  }
+}
+
+int mmapsync_run_of(const mmapsync_table *t, uint64_t row, int column, mmapsync_run *out) {
+  uint64_t chunk = row >> t->chunk_shift;
+  const Chunk *k;
+  if (row >= t->rows || column < 0 || column >= t->info.ncolumns) return MMAPSYNC_MISUSE;
+  k = &t->columns[column].chunks[chunk];
+  out->data = k->data;
+  out->null_bits = k->null_bits;
+  out->aux = (const uint32_t *)(const void *)k->aux;
+  out->heap = (const char *)k->heap;
+  out->heap_bytes = k->heap_bytes;
+  out->base = k->base;
+  out->row = row & ~t->chunk_mask;
+  out->rows = chunkRows(t->rows, t->chunk_shift, chunk);
+  out->kind = runKind(k);
   return MMAPSYNC_OK;
 }
 

@@ -388,6 +388,8 @@ typedef struct mmapsync_builder mmapsync_builder;
 
 #define MMAPSYNC_COLUMN_HIDDEN  1 /* not for display: the rowid of a table that does not name it */
 #define MMAPSYNC_COLUMN_NOTNULL 2 /* NULL in it is refused */
+#define MMAPSYNC_COLUMN_CLEAN                                                                      \
+  4 /* it holds text, and no text in it a NUL byte; set by the builder alone */
 
 typedef struct mmapsync_column_def {
   const char *name;
@@ -557,8 +559,51 @@ int mmapsync_find_many(const mmapsync_table *t, int k, const mmapsync_value *val
 int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n, int column,
                       mmapsync_value *out);
 
+/* Values of one column that stand one behind the other, for loops over many rows: that of row r is element
+** r - row of data, for row <= r < row + rows, unless bit (r - row) & 7 of null_bits[(r - row) / 8] is set: then it is
+** NULL.  An element is, by kind,
+**
+**     INT8 ... INT64    an unsigned integer of so many bits; base + it, modulo 2^64, is the value
+**     SEQUENCE          nothing; base + (r - row) is the value
+**     REAL              a double
+**     TEXT16, TEXT32    an offset into heap; the text's NUL is the byte before the next element's offset, of which
+**                       there is one more than there are rows
+**     DICT8, DICT16     the number of a text; aux[number] and aux[number + 1] are as a TEXT's elements
+**
+** Offsets and numbers are as they stand in the snapshot, unchecked: a number must be less than base, an offset less
+** than the next one, and that at most heap_bytes, or the snapshot is damaged. */
+typedef struct mmapsync_run {
+  const void *data;
+  const uint8_t *null_bits; /* a NULL pointer: no row is NULL */
+  const uint32_t *aux;
+  const char *heap;
+  uint64_t heap_bytes;
+  int64_t base;
+  uint64_t row, rows;
+  int kind; /* MMAPSYNC_RUN_... */
+} mmapsync_run;
+
+#define MMAPSYNC_RUN_NONE                                                                          \
+  0 /* not so simple: for rows that are not NULL there is only mmapsync_get() */
+#define MMAPSYNC_RUN_INT8     1
+#define MMAPSYNC_RUN_INT16    2
+#define MMAPSYNC_RUN_INT32    3
+#define MMAPSYNC_RUN_INT64    4
+#define MMAPSYNC_RUN_SEQUENCE 5
+#define MMAPSYNC_RUN_REAL     6
+#define MMAPSYNC_RUN_TEXT16   7
+#define MMAPSYNC_RUN_TEXT32   8
+#define MMAPSYNC_RUN_DICT8    9
+#define MMAPSYNC_RUN_DICT16   10
+
+/* The run that a row's value is in; row, rows and null_bits are told of RUN_NONE, too.  MISUSE if there is no such row or
+** column. */
+int mmapsync_run_of(const mmapsync_table *t, uint64_t row, int column, mmapsync_run *out);
+
 /* The row at a position of key k.  CORRUPT; MISUSE if pos is not below the number of rows. */
 int mmapsync_key_row(const mmapsync_table *t, int k, uint64_t pos, uint64_t *row);
+/* The same for the n positions from pos on: rows[i] is that at pos + i.  After CORRUPT rows[] is undefined. */
+int mmapsync_key_rows(const mmapsync_table *t, int k, uint64_t pos, uint32_t n, uint32_t *rows);
 
 /* SQLite's order of two values: NULL, numbers, text (under MMAPSYNC_BINARY ...), blobs.  Exact for
 ** an integer against a real.  Less than, equal to or greater than 0. */

@@ -114,8 +114,22 @@ int valueCollation(const char *zColl);
 const char *valueCollationName(int eColl);
 
 /* Hands an image value to SQLite.  Text and blobs are handed over in place (SQLITE_STATIC): they live
-** as long as the channel's pin. */
-void valueResult(sqlite3_context *pCtx, const mmapsync_value *p);
+** as long as the channel's pin.  bEnds: what valueEnds() says of its column. */
+void valueResult(sqlite3_context *pCtx, const mmapsync_value *p, int bEnds);
+
+/* Whether text of a column of these flags is best handed over by its first NUL byte: none holds one, and the host
+** has no better way. */
+int valueEnds(uint32_t flags);
+
+/* A text: n bytes at p, behind which one can be read. */
+void valueTextSlow(sqlite3_context *pCtx, const char *p, uint32_t n);
+static inline void valueText(sqlite3_context *pCtx, const char *p, uint32_t n, int bEnds) {
+  if (bEnds && p[n] == '\0' && n < 0x7fffffff) {
+    sqlite3_result_text(pCtx, p, -1, SQLITE_STATIC);
+  } else {
+    valueTextSlow(pCtx, p, n);
+  }
+}
 
 /* Prepares the right side of a term `column op value`, op being MMAPSYNC_EQ ..., for a key or a filter over a
 ** column of affinity aff, in which the types of mask `types` occur.  bConst: the value is a constant of the

@@ -155,18 +155,28 @@ static int textHasNul(const char *p, uint32_t n) {
 /*
 ** Text goes out such that SQLite knows that it is terminated, so that sqlite3_column_text() need not copy it to
 ** terminate it.  Since 3.52 an encoding says so; before, only text whose length SQLite counts itself is known to
-** be.  p[n] can be read: in an image a NUL byte follows every text, and behind the image there is the trailer.
+** be.  p[n] can be read: in an image a NUL byte follows every text, and behind the image there is the trailer.  That
+** a column is clean spares looking for a NUL within; if that is a lie the text is cut there, and no more.
 */
-#define UTF8_ZT 16 /* SQLITE_UTF8_ZT, which older headers do not have */
+#define UTF8_ZT    16 /* SQLITE_UTF8_ZT, which older headers do not have */
+#define VERSION_ZT 3052000
 
-static void resultText(sqlite3_context *pCtx, const char *p, uint32_t n) {
+static int hostVersion(void) {
   static _Atomic int iVersion; /* 0: not asked yet */
   int iHost = atomic_load_explicit(&iVersion, memory_order_relaxed);
-  if (iHost == 0) {
+  if (__builtin_expect(iHost == 0, 0)) {
     iHost = sqlite3_libversion_number();
     atomic_store_explicit(&iVersion, iHost, memory_order_relaxed);
   }
-  if (p[n] == '\0' && iHost >= 3052000) {
+  return iHost;
+}
+
+int valueEnds(uint32_t flags) {
+  return (flags & MMAPSYNC_COLUMN_CLEAN) != 0 && hostVersion() < VERSION_ZT;
+}
+
+void valueTextSlow(sqlite3_context *pCtx, const char *p, uint32_t n) {
+  if (p[n] == '\0' && hostVersion() >= VERSION_ZT) {
     sqlite3_result_text64(pCtx, p, n, SQLITE_STATIC, UTF8_ZT);
   } else if (n < 0x7fffffff && p[n] == '\0' && !textHasNul(p, n)) {
     sqlite3_result_text(pCtx, p, -1, SQLITE_STATIC);
@@ -175,11 +185,11 @@ static void resultText(sqlite3_context *pCtx, const char *p, uint32_t n) {
   }
 }
 
-void valueResult(sqlite3_context *pCtx, const mmapsync_value *p) {
+void valueResult(sqlite3_context *pCtx, const mmapsync_value *p, int bEnds) {
   switch (p->type) {
   case MMAPSYNC_INTEGER: sqlite3_result_int64(pCtx, p->u.i); break;
   case MMAPSYNC_REAL: sqlite3_result_double(pCtx, p->u.r); break;
-  case MMAPSYNC_TEXT: resultText(pCtx, p->u.p, p->n); break;
+  case MMAPSYNC_TEXT: valueText(pCtx, p->u.p, p->n, bEnds); break;
   case MMAPSYNC_BLOB:
     if (p->n == 0) {
       sqlite3_result_zeroblob(pCtx, 0); /* a null pointer would give NULL */

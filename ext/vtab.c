@@ -27,8 +27,9 @@
 ** CURSORS that are closed are kept for the next xOpen: with the rows and values they have room for they are
 ** large, and a lookup is quick.
 **
-** VALUES.  A cursor has row numbers at hand (vtabwalk.c).  Where there are several, xColumn gets the values of its
-** column for CURSOR_COLUMN of them at once, when it is first asked for one of these.
+** VALUES.  A cursor has row numbers at hand (vtabwalk.c).  Where there are several, xColumn finds where the
+** values of its column stand for CURSOR_COLUMN of them, when it is first asked for one of these, or gets all these
+** values at once where they stand apart.
 **
 ** FILES.  vtab.h says what each is for.
 */
@@ -36,6 +37,9 @@
 
 #include <assert.h>
 #include <string.h>
+
+#define RUN_BYTES                                                                                  \
+  64 /* of a run, for each row that is wanted, at most: then no line of memory is passed over */
 
 /* ---- errors ----------------------------------------------------------------------------------- */
 
@@ -93,7 +97,6 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
         rc = SQLITE_NOMEM;
       } else {
         memset(pCur, 0, sizeof(*pCur) + nBlock);
-        pCur->aBlock = (ColumnBlock *)&pCur[1];
         pCur->iFill = 1; /* no block is of it, nor of what follows */
       }
     }
@@ -118,47 +121,193 @@ static int vtabClose(sqlite3_vtab_cursor *pCursor) {
 
 static int vtabEof(sqlite3_vtab_cursor *pCursor) { return ((const VtabCursor *)pCursor)->bEof; }
 
+/* ---- values ----------------------------------------------------------------------------------- */
+
+/*
+** What hands out the current row's value, from where the block of its column says.  A scan of all columns is mostly
+** this, so there is a function for each kind, as short as it can be.
+*/
+#define COLUMN_INT(name, word)                                                                     \
+  static int name(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {                 \
+    word x = *(const word *)(p->data + sizeof(word) * pCur->row);                                  \
+    sqlite3_result_int64(pCtx, (sqlite3_int64)((sqlite3_uint64)p->base + x));                      \
+    return SQLITE_OK;                                                                              \
+  }
+COLUMN_INT(columnInt8, uint8_t)
+COLUMN_INT(columnInt16, uint16_t)
+COLUMN_INT(columnInt32, uint32_t)
+COLUMN_INT(columnInt64, uint64_t)
+
+static int columnSequence(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  sqlite3_result_int64(pCtx, (sqlite3_int64)((sqlite3_uint64)p->base + pCur->row));
+  return SQLITE_OK;
+}
+
+static int columnReal(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  sqlite3_result_double(pCtx, *(const double *)(p->data + sizeof(double) * pCur->row));
+  return SQLITE_OK;
+}
+
+static __attribute__((noinline)) int columnDamaged(VtabCursor *pCur) {
+  return vtabFail((VtabTable *)pCur->base.pVtab, MMAPSYNC_CORRUPT);
+}
+
+/*
+** The text between two offsets into the heap, less its NUL.
+*/
+static inline int columnText(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p,
+                             sqlite3_uint64 from, sqlite3_uint64 to) {
+  const char *z = p->heap + from;
+  if (__builtin_expect(from >= to || to > p->heap_bytes, 0)) return columnDamaged(pCur);
+  valueText(pCtx, z, (uint32_t)(to - from - 1), p->bEnds);
+  return SQLITE_OK;
+}
+
+#define COLUMN_TEXT(name, word)                                                                    \
+  static int name(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {                 \
+    const word *at = (const word *)(p->data + sizeof(word) * pCur->row);                           \
+    return columnText(pCur, pCtx, p, at[0], at[1]);                                                \
+  }
+COLUMN_TEXT(columnText16, uint16_t)
+COLUMN_TEXT(columnText32, uint32_t)
+
+#define COLUMN_DICT(name, word)                                                                    \
+  static int name(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {                 \
+    word x = *(const word *)(p->data + sizeof(word) * pCur->row);                                  \
+    if (__builtin_expect(x >= p->base, 0)) return columnDamaged(pCur);                             \
+    return columnText(pCur, pCtx, p, p->aux[x], p->aux[x + 1]);                                    \
+  }
+COLUMN_DICT(columnDict8, uint8_t)
+COLUMN_DICT(columnDict16, uint16_t)
+
+/*
+** One that is none of these, in place.
+*/
+static int columnOther(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  VtabTable *pTab = (VtabTable *)pCur->base.pVtab;
+  mmapsync_value v;
+  int rc = mmapsync_get(pTab->pTab, pCur->row, p->iColumn, &v);
+  if (rc != MMAPSYNC_OK) return vtabFail(pTab, rc);
+  valueResult(pCtx, &v, p->bEnds);
+  return SQLITE_OK;
+}
+
+/*
+** Where some are NULL, which is what SQLite has if it is given nothing.
+*/
+static int columnNullable(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  const uint8_t *pBits = (const uint8_t *)(p->null_bits + pCur->row / 8);
+  if ((*pBits >> (pCur->row & 7) & 1) != 0) return SQLITE_OK;
+  return p->xValue(pCur, pCtx, p);
+}
+
+int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  valueResult(pCtx, &p->aValue[pCur->iRow % CURSOR_COLUMN], p->bEnds);
+  return SQLITE_OK;
+}
+
+/*
+** Makes a column's block point to the run of the n rows from aRow[from] on, if they are in one and stand close
+** together: where they do not, getting many values at once makes the waits for memory overlap.
+*/
+static int columnRun(const VtabTable *p, const VtabCursor *pCur, ColumnBlock *pBlock,
+                     unsigned int n) {
+  static const struct {
+    int (*xGet)(VtabCursor *, sqlite3_context *, const ColumnBlock *);
+    unsigned int width; /* bytes of an element */
+    unsigned int
+        apart; /* bytes from one to the next, about: of the bitmap alone, or of a short text, too */
+  } aKind[] = {
+      [MMAPSYNC_RUN_NONE] = {columnOther, 0, 4},
+      [MMAPSYNC_RUN_INT8] = {columnInt8, 1, 1},
+      [MMAPSYNC_RUN_INT16] = {columnInt16, 2, 2},
+      [MMAPSYNC_RUN_INT32] = {columnInt32, 4, 4},
+      [MMAPSYNC_RUN_INT64] = {columnInt64, 8, 8},
+      [MMAPSYNC_RUN_SEQUENCE] = {columnSequence, 0, 0},
+      [MMAPSYNC_RUN_REAL] = {columnReal, 8, 8},
+      [MMAPSYNC_RUN_TEXT16] = {columnText16, 2, 16},
+      [MMAPSYNC_RUN_TEXT32] = {columnText32, 4, 16},
+      [MMAPSYNC_RUN_DICT8] = {columnDict8, 1, 1},
+      [MMAPSYNC_RUN_DICT16] = {columnDict16, 2, 2},
+  };
+  mmapsync_run run;
+  if (mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run) != MMAPSYNC_OK ||
+      pCur->spanHi - run.row >= run.rows ||
+      (run.kind == MMAPSYNC_RUN_NONE && run.null_bits == NULL) ||
+      (pCur->spanHi - pCur->spanLo) * aKind[run.kind].apart > RUN_BYTES * n) {
+    return 0;
+  }
+  pBlock->data = (uintptr_t)run.data - aKind[run.kind].width * run.row;
+  pBlock->base = run.base;
+  if (run.kind == MMAPSYNC_RUN_SEQUENCE) {
+    pBlock->base = (sqlite3_int64)((sqlite3_uint64)run.base - run.row);
+  }
+  pBlock->aux = run.aux;
+  pBlock->heap = run.heap;
+  pBlock->heap_bytes = run.heap_bytes;
+  pBlock->xGet = pBlock->xValue = aKind[run.kind].xGet;
+  if (run.null_bits != NULL) {
+    pBlock->null_bits =
+        (uintptr_t)run.null_bits - run.row / 8; /* a run starts at a multiple of 64 */
+    pBlock->xGet = columnNullable;
+  }
+  return 1;
+}
+
+/*
+** Which rows are the first and the last of n, if that is not known.
+*/
+static void cursorSpan(VtabCursor *pCur, const unsigned int *aRow, unsigned int n) {
+  unsigned int i, lo = aRow[0], hi = aRow[0];
+  if (pCur->iSpan == pCur->iFill) return;
+  for (i = 1; i < n; i++) {
+    lo = aRow[i] < lo ? aRow[i] : lo;
+    hi = aRow[i] > hi ? aRow[i] : hi;
+  }
+  pCur->spanLo = lo;
+  pCur->spanHi = hi;
+  pCur->iSpan = pCur->iFill;
+}
+
 /*
 ** Hands out a value that is not at hand.  Where the cursor has several rows, those of the rows around this one are
 ** got with it.  (If one of these is damaged that is not told: it may be none that is asked for.)
 */
 static __attribute__((noinline)) int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
-  mmapsync_value v;
-  int rc;
-  if (p->aMap[iCol] < 0) return vtabGone(p, iCol); /* one that colUsed has no bit of its own for */
+  ColumnBlock *pBlock = &pCur->aBlock[iCol];
+  int c = p->aMap[iCol];
+  assert(iCol < p->nCol);
+  if (c < 0) return vtabGone(p, iCol); /* one that colUsed has no bit of its own for */
+  pBlock->iFill = 0;
+  pBlock->iColumn = c;
+  pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, c)->flags);
   if (pCur->nRow > 1) {
-    ColumnBlock *pBlock = &pCur->aBlock[iCol];
     unsigned int from = pCur->iRow - pCur->iRow % CURSOR_COLUMN;
     unsigned int n = pCur->nRow - from < CURSOR_COLUMN ? pCur->nRow - from : CURSOR_COLUMN;
+    cursorSpan(pCur, pCur->aRow + from, n);
+    if (columnRun(p, pCur, pBlock, n)) {
+      pBlock->iFill = pCur->iFill;
+      return pBlock->xGet(pCur, pCtx, pBlock);
+    }
     if (pBlock->aValue == NULL) {
       pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
       if (pBlock->aValue == NULL) return SQLITE_NOMEM;
     }
-    pBlock->iFill = 0;
-    if (mmapsync_get_many(p->pTab, pCur->aRow + from, n, p->aMap[iCol], pBlock->aValue) ==
-        MMAPSYNC_OK) {
+    if (mmapsync_get_many(p->pTab, pCur->aRow + from, n, c, pBlock->aValue) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
-      valueResult(pCtx, &pBlock->aValue[pCur->iRow - from]);
-      return SQLITE_OK;
+      pBlock->xGet = columnCopied;
+      return columnCopied(pCur, pCtx, pBlock);
     }
   }
-  rc = mmapsync_get(p->pTab, pCur->row, p->aMap[iCol], &v);
-  if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
-  valueResult(pCtx, &v);
-  return SQLITE_OK;
+  return columnOther(pCur, pCtx, pBlock);
 }
 
-/*
-** A scan of all columns is mostly this, so it is kept small: what is rare stays outside.
-*/
 static int vtabColumn(sqlite3_vtab_cursor *pCursor, sqlite3_context *pCtx, int iCol) {
   VtabCursor *pCur = (VtabCursor *)pCursor;
   const ColumnBlock *pBlock = &pCur->aBlock[iCol];
-  assert(iCol >= 0 && iCol < ((VtabTable *)pCursor->pVtab)->nCol);
   if (pBlock->iFill != pCur->iFill) return columnGet(pCur, pCtx, iCol);
-  valueResult(pCtx, &pBlock->aValue[pCur->iRow % CURSOR_COLUMN]);
-  return SQLITE_OK;
+  return pBlock->xGet(pCur, pCtx, pBlock);
 }
 
 static int vtabRowid(sqlite3_vtab_cursor *pCursor, sqlite3_int64 *pRowid) {

@@ -146,10 +146,28 @@ typedef struct RowCheck {
   mmapsync_value v;
 } RowCheck;
 
-/* Values of one column, for the rows of the cursor that are around the current one. */
+/* Bytes that were copied, one text behind the other. */
+typedef struct ByteChunk {
+  struct ByteChunk *pNext;
+  size_t n, nRoom;
+  char a[];
+} ByteChunk;
+
+/* Values of one column, for the rows of the cursor that are around the current one: copies, or where they stand in the
+** snapshot.  What is there is a mmapsync_run's, of the same names, but addresses are those that row 0 would have. */
 typedef struct ColumnBlock {
-  sqlite3_uint64 iFill;   /* VtabCursor.iFill they belong to */
+  sqlite3_uint64 iFill; /* VtabCursor.iFill they belong to */
+  int (*xGet)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* hands one out */
+  uintptr_t data;
+  sqlite3_int64 base;
+  const unsigned int *aux;
+  const char *heap;
+  sqlite3_uint64 heap_bytes;
+  uintptr_t null_bits;
+  int (*xValue)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* that is not NULL */
   mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
+  int iColumn;            /* of the snapshot */
+  int bEnds;              /* valueEnds() */
 } ColumnBlock;
 
 struct VtabCursor {
@@ -162,6 +180,9 @@ struct VtabCursor {
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
   sqlite3_uint64 iFill; /* rises when they are got, and after each CURSOR_COLUMN of them */
+  sqlite3_uint64 spanLo,
+      spanHi;           /* the first and the last row of the CURSOR_COLUMN around this one, */
+  sqlite3_uint64 iSpan; /* if this is iFill */
   /* Where more come from: the current range, and those after it. */
   int eWalk; /* WALK_... */
   int iKey;  /* of WALK_KEY */
@@ -176,13 +197,14 @@ struct VtabCursor {
   int nCheck, nCheckAlloc;
   sqlite3_value **apHeld; /* whose bytes the checks point to */
   int nHeld, nHeldAlloc;
+  ByteChunk *pBytes;     /* the same for lists */
   sqlite3_stmt *pNumber; /* makes numbers of text */
   int nSkip;             /* Route.nSkip, where that can be done now */
   /* Rows that were sorted or looked up all at once: WALK_LIST. */
   unsigned int *aList; /* sqlite3_malloc */
   unsigned int nList, nListAlloc;
   unsigned int aRow[CURSOR_ROWS];
-  ColumnBlock *aBlock; /* one for each declared column */
+  ColumnBlock aBlock[]; /* one for each declared column */
 };
 
 #define WALK_NONE 0 /* what is at hand is all */
@@ -256,6 +278,9 @@ int vtabNext(sqlite3_vtab_cursor *pCursor);
 void cursorReset(VtabCursor *pCur);
 void cursorFree(VtabCursor *pCur);
 
+/* Frees a chunk and all behind it. */
+void bytesFree(ByteChunk *pChunk);
+
 /* Adds a range to those that are walked, unless it is empty; puts them in order and makes one of those that
 ** overlap, so that no row comes twice. */
 int rangeAdd(VtabCursor *pCur, sqlite3_uint64 lo, sqlite3_uint64 hi);
@@ -308,6 +333,9 @@ int vtabFail(VtabTable *p, int rcCore);
 
 /* Says which of the columns used (as in colUsed), of which p->mMissing has one, cannot be used, and why. */
 int vtabMissing(VtabTable *p, sqlite3_uint64 mUsed);
+
+/* ColumnBlock.xGet where the values are copied. */
+int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *pBlock);
 
 /* Says that declared column iCol is not there any more. */
 int vtabGone(VtabTable *p, int iCol);

@@ -22,8 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW_ROWS    32 /* looked at at once */
-#define POINT_LEAST 3  /* values of a row that are got at once */
+#define BYTES_FIRST 4096 /* of copied texts, in the first chunk; the next one has twice as many, */
+#define BYTES_MOST  1048576 /* up to this */
+#define FEW_ROWS    32      /* looked at at once */
+#define POINT_LEAST 3       /* values of a row that are got at once */
 #define POINT_MOST  12
 
 /* The value of a term. */
@@ -43,8 +45,9 @@ typedef struct Scan {
   const Plan *pPlan;
   sqlite3_value **argv;
   TermValue a[PLAN_TERMS];
-  void **apFree; /* sqlite3_malloc or, at odd places, sqlite3_value */
+  void **apFree; /* sqlite3_malloc */
   int nFree, nFreeAlloc;
+  ByteChunk *pBytes; /* copies of texts and blobs, the newest chunk first */
 } Scan;
 
 /* ---- values ----------------------------------------------------------------------------------- */
@@ -52,30 +55,49 @@ typedef struct Scan {
 /*
 ** What is to be freed when xFilter ends.  It is freed at once if there is no memory to remember it.
 */
-static int scanKeep(Scan *s, void *pMem, sqlite3_value *pVal) {
+static int scanKeep(Scan *s, void *pMem) {
   if (s->nFree == s->nFreeAlloc) {
     int nNew = s->nFreeAlloc == 0 ? 16 : s->nFreeAlloc * 2;
     void **apNew = sqlite3_realloc64(s->apFree, sizeof(*apNew) * (size_t)nNew);
     if (apNew == NULL) {
       sqlite3_free(pMem);
-      sqlite3_value_free(pVal);
       return SQLITE_NOMEM;
     }
     s->apFree = apNew;
     s->nFreeAlloc = nNew;
   }
   s->apFree[s->nFree++] = pMem;
-  s->apFree[s->nFree++] = pVal;
+  return SQLITE_OK;
+}
+
+/*
+** Copies the bytes of a text or blob, for as long as xFilter runs; what is no such value stays as it is.
+*/
+static int scanCopy(Scan *s, mmapsync_value *p) {
+  ByteChunk *pChunk = s->pBytes;
+  if (p->type != MMAPSYNC_TEXT && p->type != MMAPSYNC_BLOB) return SQLITE_OK;
+  if (pChunk == NULL || pChunk->nRoom - pChunk->n < p->n) {
+    size_t nRoom = pChunk == NULL ? BYTES_FIRST : 2 * pChunk->nRoom;
+    if (nRoom > BYTES_MOST) nRoom = BYTES_MOST;
+    if (nRoom < p->n) nRoom = p->n;
+    pChunk = sqlite3_malloc64(sizeof(*pChunk) + nRoom);
+    if (pChunk == NULL) return SQLITE_NOMEM;
+    pChunk->pNext = s->pBytes;
+    pChunk->n = 0;
+    pChunk->nRoom = nRoom;
+    s->pBytes = pChunk;
+  }
+  if (p->n > 0) memcpy(pChunk->a + pChunk->n, p->u.p, p->n);
+  p->u.p = pChunk->a + pChunk->n;
+  pChunk->n += p->n;
   return SQLITE_OK;
 }
 
 static void scanEnd(Scan *s) {
   int i;
-  for (i = 0; i < s->nFree; i += 2) {
-    sqlite3_free(s->apFree[i]);
-    sqlite3_value_free(s->apFree[i + 1]);
-  }
+  for (i = 0; i < s->nFree; i++) sqlite3_free(s->apFree[i]);
   sqlite3_free(s->apFree);
+  bytesFree(s->pBytes);
 }
 
 static unsigned scanTypes(const Scan *s, int iCol) {
@@ -98,15 +120,11 @@ static int valueList(Scan *s, int i) {
   while (rc == SQLITE_OK) {
     mmapsync_value v;
     int e;
-    if (sqlite3_value_type(pVal) == SQLITE_TEXT || sqlite3_value_type(pVal) == SQLITE_BLOB) {
-      pVal = sqlite3_value_dup(pVal); /* the original becomes the next value */
-      if (pVal == NULL) return SQLITE_NOMEM;
-      rc = scanKeep(s, NULL, pVal);
-      if (rc != SQLITE_OK) return rc;
-    }
     e = valueForTerm(pVal, MMAPSYNC_IN, aff, types, 0, &v);
     if (e == VALUE_NOMEM) return SQLITE_NOMEM;
     if (e != VALUE_NONE) {
+      rc = scanCopy(s, &v); /* pVal becomes the next value */
+      if (rc != SQLITE_OK) return rc;
       if (e == VALUE_SCAN) pOut->e = VALUE_SCAN;
       if (pOut->nList == nAlloc) {
         int nNew = nAlloc == 0 ? 16 : nAlloc * 2;
@@ -149,7 +167,7 @@ static int valuePrefix(Scan *s, int i) {
   if (n == 0) return SQLITE_OK;
   zOut = sqlite3_malloc64(2 * n);
   if (zOut == NULL) return SQLITE_NOMEM;
-  rc = scanKeep(s, zOut, NULL);
+  rc = scanKeep(s, zOut);
   if (rc != SQLITE_OK) return rc;
   for (j = 0; j < n; j++) {
     char c = z[j];
@@ -384,16 +402,15 @@ static int scanBroken(const Scan *s, int iCol) {
 }
 
 /*
-** Leaves the values that were kept to the cursor.
+** Leaves the bytes that were copied to the cursor.
 */
-static int scanHold(Scan *s) {
-  int i, rc = SQLITE_OK;
-  for (i = 1; i < s->nFree && rc == SQLITE_OK; i += 2) {
-    if (s->apFree[i] == NULL) continue;
-    rc = checkHold(s->pCur, s->apFree[i]);
-    s->apFree[i] = NULL;
+static void scanHold(Scan *s) {
+  while (s->pBytes != NULL) {
+    ByteChunk *pChunk = s->pBytes;
+    s->pBytes = pChunk->pNext;
+    pChunk->pNext = s->pCur->pBytes;
+    s->pCur->pBytes = pChunk;
   }
-  return rc;
 }
 
 /*
@@ -416,8 +433,8 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
     return rc == SQLITE_OK ? checkAdd(s->pCur, &check, NULL) : rc;
   }
   if ((pTerm->flags & TERM_LIST) == 0) return checkAdd(s->pCur, &check, bHold ? s->argv[i] : NULL);
-  if (bHold) rc = scanHold(s);
-  return rc == SQLITE_OK ? checkList(s->pCur, &check, pVal->aList, pVal->nList) : rc;
+  if (bHold) scanHold(s);
+  return checkList(s->pCur, &check, pVal->aList, pVal->nList);
 }
 
 /*
@@ -537,7 +554,7 @@ static int scanStart(Scan *s) {
   for (i = 0; i < pPlan->nTerm; i++) {
     rc = valueGet(s, i);
     if (s->a[i].aList != NULL) {
-      int rcKeep = scanKeep(s, s->a[i].aList, NULL);
+      int rcKeep = scanKeep(s, s->a[i].aList);
       if (rc == SQLITE_OK) rc = rcKeep;
     }
     if (rc != SQLITE_OK) return rc;
@@ -597,6 +614,8 @@ static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
     }
     if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->aValue[0]) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
+      pBlock->xGet = columnCopied;
+      pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, p->aMap[i])->flags);
     }
   }
 }
@@ -654,6 +673,7 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
     s.pPlan = pPlan;
     s.argv = argv;
     s.apFree = NULL;
+    s.pBytes = NULL;
     s.nFree = s.nFreeAlloc = 0;
     rc = scanStart(&s);
     scanEnd(&s);

@@ -17,13 +17,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_FIRST  1  /* rows to get the first time */
-#define ASK_GROWTH 16 /* times as many the next */
+#define ASK_FIRST   1   /* rows to get the first time */
+#define ASK_GROWTH  16  /* times as many the next */
+#define RADIX_LEAST 256 /* rows for which a sort by bytes is quicker */
 
 /* ---- cursors ---------------------------------------------------------------------------------- */
 
+void bytesFree(ByteChunk *pChunk) {
+  while (pChunk != NULL) {
+    ByteChunk *pNext = pChunk->pNext;
+    sqlite3_free(pChunk);
+    pChunk = pNext;
+  }
+}
+
 void cursorReset(VtabCursor *pCur) {
   while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
+  bytesFree(pCur->pBytes);
+  pCur->pBytes = NULL;
   if (pCur->pFilter != NULL) {
     mmapsync_filter_close(pCur->pFilter);
     pCur->pFilter = NULL;
@@ -113,10 +124,38 @@ static int rowCompare(const void *pA, const void *pB) {
   return (a > b) - (a < b);
 }
 
+/*
+** Sorts many rows by their numbers, byte by byte.  0 if there is no memory for it.
+*/
+static int listRadix(VtabCursor *pCur) {
+  const unsigned int n = pCur->nList;
+  unsigned int *aTo = sqlite3_malloc64(sizeof(*aTo) * (size_t)n), *aFrom = pCur->aList;
+  unsigned int most = 0, i, k;
+  if (aTo == NULL) return 0;
+  for (i = 0; i < n; i++) most = aFrom[i] > most ? aFrom[i] : most;
+  for (k = 0; k < 32 && most >> k != 0; k += 8) {
+    unsigned int aAt[257] = {0};
+    unsigned int *aSwap = aFrom;
+    for (i = 0; i < n; i++) aAt[(aFrom[i] >> k & 255) + 1]++;
+    for (i = 0; i < 256; i++) aAt[i + 1] += aAt[i];
+    for (i = 0; i < n; i++) aTo[aAt[aFrom[i] >> k & 255]++] = aFrom[i];
+    aFrom = aTo;
+    aTo = aSwap;
+  }
+  if (aFrom != pCur->aList) {
+    memcpy(pCur->aList, aFrom, sizeof(*aFrom) * (size_t)n);
+    aTo = aFrom;
+  }
+  sqlite3_free(aTo);
+  return 1;
+}
+
 void listUnique(VtabCursor *pCur) {
   unsigned int i, n = 0;
   if (pCur->nList == 0) return;
-  qsort(pCur->aList, pCur->nList, sizeof(*pCur->aList), rowCompare);
+  if (pCur->nList < RADIX_LEAST || !listRadix(pCur)) {
+    qsort(pCur->aList, pCur->nList, sizeof(*pCur->aList), rowCompare);
+  }
   for (i = 1; i < pCur->nList; i++) {
     if (pCur->aList[i] != pCur->aList[n]) pCur->aList[++n] = pCur->aList[i];
   }
@@ -141,6 +180,18 @@ int walkRange(VtabCursor *pCur) {
     if (pCur->hi < pCur->lo) pCur->hi = pCur->lo;
   }
   return 1;
+}
+
+/*
+** Turns the n rows at hand round.
+*/
+static void rowsReverse(VtabCursor *pCur, unsigned int n) {
+  unsigned int i;
+  for (i = 0; i < n / 2; i++) {
+    unsigned int row = pCur->aRow[i];
+    pCur->aRow[i] = pCur->aRow[n - 1 - i];
+    pCur->aRow[n - 1 - i] = row;
+  }
 }
 
 /*
@@ -240,12 +291,36 @@ static int walkSkip(VtabCursor *pCur, sqlite3_uint64 row) {
 }
 
 /*
+** Rows at positions of the current range of a key, of which all match.
+*/
+static int walkAll(VtabCursor *pCur, unsigned int *pn) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  unsigned int n = pCur->nAsk;
+  int rc;
+  if (n > pCur->hi - pCur->lo) n = (unsigned int)(pCur->hi - pCur->lo);
+  if (pCur->bReverse) pCur->hi -= n;
+  rc = mmapsync_key_rows(p->pTab, pCur->iKey, pCur->bReverse ? pCur->hi : pCur->lo, n, pCur->aRow);
+  if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
+  if (pCur->bReverse) {
+    rowsReverse(pCur, n);
+  } else {
+    pCur->lo += n;
+  }
+  *pn = n;
+  return SQLITE_OK;
+}
+
+/*
 ** Rows at positions of the current range of a key, or of the list.
 */
 static int walkPositions(VtabCursor *pCur, unsigned int *pn) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   unsigned int n = 0, nTried = 0;
   int rc = SQLITE_OK;
+  if (pCur->eWalk == WALK_KEY && pCur->pFilter == NULL && pCur->nCheck == 0 && pCur->rowLo == 0 &&
+      pCur->rowHi == p->pInfo->rows) {
+    return walkAll(pCur, pn);
+  }
   while (n < pCur->nAsk && pCur->lo < pCur->hi && nTried < CURSOR_PATIENT) {
     sqlite3_uint64 pos = pCur->bReverse ? --pCur->hi : pCur->lo++;
     uint64_t row;
@@ -316,14 +391,7 @@ int cursorFill(VtabCursor *pCur) {
           rc = vtabInterrupted((VtabTable *)pCur->base.pVtab);
         }
       }
-      if (pCur->bReverse) {
-        unsigned int i;
-        for (i = 0; i < n / 2; i++) {
-          unsigned int row = pCur->aRow[i];
-          pCur->aRow[i] = pCur->aRow[n - 1 - i];
-          pCur->aRow[n - 1 - i] = row;
-        }
-      }
+      if (pCur->bReverse) rowsReverse(pCur, n);
     } else {
       rc = walkPositions(pCur, &n);
     }

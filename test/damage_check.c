@@ -203,6 +203,11 @@ static void readFilters(const mmapsync_table *t, int c) {
       if (rc != MMAPSYNC_OK) break;
       for (i = 0; i < got; i++) CHECK(rows[i] < n);
       onlyCorrupt(mmapsync_get_many(t, rows, got, c, out));
+      if (mmapsync_table_about(t)->nkeys > 0) {
+        rc = mmapsync_key_rows(t, 0, 0, n < 9 ? (uint32_t)n : 9, rows);
+        onlyCorrupt(rc);
+        for (i = 0; i < 9 && i < n && rc == MMAPSYNC_OK; i++) CHECK(rows[i] < n);
+      }
     }
     for (at = n; at > from;) {
       rc = mmapsync_filter_prev(f, from, &at, rows, &got);

@@ -70,7 +70,8 @@ static void caseTables(void) {
 
   column = mmapsync_column_about(o.t, 0);
   CHECK(strcmp(column->name, "Sku") == 0 && strcmp(column->type, "TEXT") == 0);
-  CHECK(strcmp(column->collation, "NOCASE") == 0 && column->nulls == 0 && column->flags == 0);
+  CHECK(strcmp(column->collation, "NOCASE") == 0 && column->nulls == 0);
+  CHECK(column->flags == MMAPSYNC_COLUMN_CLEAN);
   CHECK(column->types == 1u << MMAPSYNC_TEXT && strcmp(column->encoding, "text") == 0);
   column = mmapsync_column_about(o.t, 1);
   CHECK(strcmp(column->collation, "BINARY") == 0 && column->nulls == 1);
@@ -132,6 +133,18 @@ static void caseValues(void) {
     CHECK(mmapsync_get(o.t, (uint64_t)n, 0, &v) == MMAPSYNC_MISUSE);
     CHECK(mmapsync_get(o.t, 0, 1, &v) == MMAPSYNC_MISUSE);
     CHECK(mmapsync_get(o.t, 0, -1, &v) == MMAPSYNC_MISUSE);
+    closeImage(&o);
+  }
+  /* A column is clean if it holds text, and this no NUL byte. */
+  for (i = 0; i < 4; i++) {
+    mmapsync_value some[20];
+    for (n = 0; n < COUNT_OF(some); n++) some[n] = n % 3 ? text("clean text") : null();
+    if (i == 1) some[19] = (mmapsync_value){.type = MMAPSYNC_TEXT, .n = 3, .u.p = "a\0b"};
+    if (i == 2) some[7] = (mmapsync_value){.type = MMAPSYNC_TEXT, .n = 1, .u.p = "\0"};
+    for (n = 0; i == 3 && n < COUNT_OF(some); n++) some[n] = blob("abc", 3);
+    OK(h, publishOne(h, NULL, some, COUNT_OF(some)));
+    openImage(&o, h);
+    CHECK(mmapsync_column_about(o.t, 0)->flags == (i == 0 ? MMAPSYNC_COLUMN_CLEAN : 0));
     closeImage(&o);
   }
   /* NaN is no value of SQLite's: it becomes NULL, as there. */

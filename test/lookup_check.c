@@ -244,6 +244,126 @@ static void caseFindMany(void) {
   mmapsync_close(h);
 }
 
+/* The value of row r, which stands in a run, as the header says that it is read there; of RUN_NONE, as it is got. */
+static mmapsync_value runValue(const mmapsync_table *t, const mmapsync_run *run, uint64_t r) {
+  uint64_t i = r - run->row, from = 0, to = 0;
+  mmapsync_value v = {.type = MMAPSYNC_INTEGER};
+  CHECK(r >= run->row && i < run->rows);
+  if (run->null_bits && run->null_bits[i / 8] >> (i & 7) & 1) return null();
+  switch (run->kind) {
+  case MMAPSYNC_RUN_INT8: v.u.i = run->base + ((const uint8_t *)run->data)[i]; return v;
+  case MMAPSYNC_RUN_INT16: v.u.i = run->base + ((const uint16_t *)run->data)[i]; return v;
+  case MMAPSYNC_RUN_INT32: v.u.i = run->base + ((const uint32_t *)run->data)[i]; return v;
+  case MMAPSYNC_RUN_INT64:
+    v.u.i = (int64_t)((uint64_t)run->base + ((const uint64_t *)run->data)[i]);
+    return v;
+  case MMAPSYNC_RUN_SEQUENCE: v.u.i = run->base + (int64_t)i; return v;
+  case MMAPSYNC_RUN_REAL: return real(((const double *)run->data)[i]);
+  case MMAPSYNC_RUN_TEXT16:
+    from = ((const uint16_t *)run->data)[i];
+    to = ((const uint16_t *)run->data)[i + 1];
+    break;
+  case MMAPSYNC_RUN_TEXT32:
+    from = ((const uint32_t *)run->data)[i];
+    to = ((const uint32_t *)run->data)[i + 1];
+    break;
+  case MMAPSYNC_RUN_DICT8:
+  case MMAPSYNC_RUN_DICT16:
+    i = run->kind == MMAPSYNC_RUN_DICT8 ? ((const uint8_t *)run->data)[i]
+                                        : ((const uint16_t *)run->data)[i];
+    CHECK(i < (uint64_t)run->base);
+    from = run->aux[i];
+    to = run->aux[i + 1];
+    break;
+  default: CHECK(mmapsync_get(t, r, 0, &v) == MMAPSYNC_OK); return v;
+  }
+  CHECK(from < to && to <= run->heap_bytes);
+  v.type = MMAPSYNC_TEXT;
+  v.n = (uint32_t)(to - from - 1);
+  v.u.p = run->heap + from;
+  return v;
+}
+
+/* Each kind of run is met, with NULLs and without (but for a sequence), and gives the values. */
+static void caseRun(void) {
+  mmapsync *h = channelOpen();
+  unsigned met = 0, metNulls = 0;
+  mmapsync_run run;
+  uint64_t i;
+  int round;
+  Opened o;
+
+  for (round = 0; round < 6 * STYLES; round++) {
+    Random m = {.ncols = 1,
+                .style = {round % STYLES},
+                .nulls = {round / STYLES % 3 == 0   ? 0
+                          : round / STYLES % 3 == 1 ? 8
+                                                    : 1},
+                .width = round / STYLES < 3 ? 2048 : 64, /* several chunks; one */
+                .rows = 1700};
+    randomFill(&m);
+    randomPublish(h, &m, NULL, 0);
+    openImage(&o, h);
+    for (i = 0; i < m.rows; i++) {
+      mmapsync_value v;
+      CHECK(mmapsync_run_of(o.t, i, 0, &run) == MMAPSYNC_OK);
+      v = runValue(o.t, &run, i);
+      CHECK(same(&v, cell(&m, i, 0)));
+      *(run.null_bits ? &metNulls : &met) |= 1u << run.kind;
+    }
+    CHECK(mmapsync_run_of(o.t, m.rows, 0, &run) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_run_of(o.t, 0, mmapsync_table_about(o.t)->ncolumns, &run) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_run_of(o.t, 0, -1, &run) == MMAPSYNC_MISUSE);
+    closeImage(&o);
+    free(m.cells);
+    randomFree();
+  }
+  /* TEXT32 takes more text than there is here: vtab-9 has it. */
+  for (round = MMAPSYNC_RUN_NONE; round <= MMAPSYNC_RUN_DICT16; round++) {
+    if (round == MMAPSYNC_RUN_TEXT32) continue;
+    if (!(met >> round & 1)) checkFail(__LINE__, "no run of kind %d", round);
+    if (!(metNulls >> round & 1) && round != MMAPSYNC_RUN_SEQUENCE) {
+      checkFail(__LINE__, "no run of kind %d with NULLs", round);
+    }
+  }
+  mmapsync_close(h);
+}
+
+/* Positions of a key at once: where rows stand in its order and where not, of few rows and of many. */
+static void caseKeyRows(void) {
+  mmapsync *h = channelOpen();
+  uint32_t *rows = malloc(70000 * sizeof(*rows)), i;
+  mmapsync_value *values = malloc(70000 * sizeof(*values));
+  int round;
+  Opened o;
+  CHECK(rows && values);
+
+  for (round = 0; round < 3; round++) {
+    uint32_t n = round < 2 ? 300 : 70000;
+    mmapsync_key_def key = keyA(round == 0 ? MMAPSYNC_KEY_ORDERED : 0);
+    for (i = 0; i < n; i++) values[i] = integer(round == 0 ? i : i * 7919 % n);
+    OK(h, publishOne(h, &key, values, (int)n));
+    openImage(&o, h);
+    CHECK(mmapsync_key_rows(o.t, 0, 0, n, rows) == MMAPSYNC_OK);
+    for (i = 0; i < n; i++) {
+      uint64_t row;
+      CHECK(mmapsync_key_row(o.t, 0, i, &row) == MMAPSYNC_OK && row == rows[i]);
+    }
+    CHECK(mmapsync_key_rows(o.t, 0, n - 2, 2, rows + 9) == MMAPSYNC_OK);
+    CHECK(rows[9] == rows[n - 2] && rows[10] == rows[n - 1]);
+    CHECK(mmapsync_key_rows(o.t, 0, n, 0, rows) == MMAPSYNC_OK);
+    CHECK(mmapsync_key_rows(o.t, 0, n - 2, 3, rows) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_key_rows(o.t, 0, (uint64_t)n + 1, 0, rows) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_key_rows(o.t, 0, 1, UINT32_MAX, rows) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_key_rows(o.t, 1, 0, 1, rows) == MMAPSYNC_MISUSE);
+    CHECK(mmapsync_key_rows(o.t, -1, 0, 1, rows) == MMAPSYNC_MISUSE);
+    closeImage(&o);
+  }
+  free(rows);
+  free(values);
+  mmapsync_close(h);
+}
+
 /* Rows that rise, that repeat and that do not, across chunks. */
 static void caseGetMany(void) {
   enum { MOST = 500 };
@@ -545,7 +665,8 @@ static const CheckCase cases[] = {
     {"find_many", caseFindMany}, {"get_many", caseGetMany},
     {"distinct", caseDistinct},  {"distinct_long", caseDistinctLong},
     {"runs", caseRuns},          {"columns", caseColumns},
-    {"format_1", caseFormat1},   {NULL, NULL},
+    {"format_1", caseFormat1},   {"run", caseRun},
+    {"key_rows", caseKeyRows},   {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
