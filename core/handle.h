@@ -191,9 +191,8 @@ void progressEnd(mmapsync *h, int swept);
 
 /* In drain.c, for write.c.  drainOpen() opens what the wait takes, with the lock held; drainWait() waits
 ** until nobody reads file w->index: sets w->waited_ms and w->reset, and w->renew and w->replaced if readers
-** are left the file.
-** drainWaiting(), before the switch, takes note of who waits for it, and drainWake() after it wakes them and who
-** came in between. */
+** are left the file.  drainWaiting(), before the switch, takes note of who waits for it, and drainWake() after it
+** wakes them and who came in between. */
 int drainOpen(mmapsync *h, int fresh);
 int drainWait(mmapsync *h);
 int drainWaiting(mmapsync *h);

@@ -678,7 +678,7 @@ slot:
       k < used ->
       if
       :: d_step { !COUNTS(k) -> k++ }; goto slot
-      :: d_step { !COUNTS(k) && (slotMask[k] & BIT(i)) -> seen = slotMask[k] }; goto left
+      :: d_step { !COUNTS(k) && (slotMask[k] & BIT(i)) -> seen = slotMask[k] }; goto outlived
       :: COUNTS(k) -> seen = slotMask[k]
       fi
     }
@@ -710,7 +710,7 @@ clear:
 #endif
   goto slot;
 
-left:
+outlived:
   if
   :: d_step { OWNED(k) -> seen = 0; k++ }; goto slot
   :: atomic { !OWNED(k) -> goto clear }
