@@ -201,7 +201,13 @@ static int columnNullable(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnB
   return p->xValue(pCur, pCtx, p);
 }
 
-int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+int columnPoint(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
+  (void)pCur;
+  valueResult(pCtx, &p->point, p->bEnds);
+  return SQLITE_OK;
+}
+
+static int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {
   valueResult(pCtx, &p->aValue[pCur->iRow % CURSOR_COLUMN], p->bEnds);
   return SQLITE_OK;
 }

@@ -158,16 +158,21 @@ typedef struct ByteChunk {
 typedef struct ColumnBlock {
   sqlite3_uint64 iFill; /* VtabCursor.iFill they belong to */
   int (*xGet)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* hands one out */
-  uintptr_t data;
-  sqlite3_int64 base;
-  const unsigned int *aux;
+  mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
+  int bEnds;              /* valueEnds(), or 0 */
+  int iColumn;            /* of the snapshot */
+  union {
+    mmapsync_value point; /* the value itself, where the cursor has one row */
+    struct {
+      uintptr_t data;
+      sqlite3_int64 base;
+      const unsigned int *aux;
+    };
+  };
   const char *heap;
   sqlite3_uint64 heap_bytes;
   uintptr_t null_bits;
-  int (*xValue)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* that is not NULL */
-  mmapsync_value *aValue; /* CURSOR_COLUMN, that of aRow[i] at i modulo CURSOR_COLUMN; or NULL */
-  int iColumn;            /* of the snapshot */
-  int bEnds;              /* valueEnds() */
+  int (*xValue)(VtabCursor *, sqlite3_context *, const struct ColumnBlock *); /* not NULL */
 } ColumnBlock;
 
 struct VtabCursor {
@@ -334,8 +339,8 @@ int vtabFail(VtabTable *p, int rcCore);
 /* Says which of the columns used (as in colUsed), of which p->mMissing has one, cannot be used, and why. */
 int vtabMissing(VtabTable *p, sqlite3_uint64 mUsed);
 
-/* ColumnBlock.xGet where the values are copied. */
-int columnCopied(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *pBlock);
+/* ColumnBlock.xGet where the value is in the block. */
+int columnPoint(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *pBlock);
 
 /* Says that declared column iCol is not there any more. */
 int vtabGone(VtabTable *p, int iCol);

@@ -608,14 +608,10 @@ static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
     i = __builtin_ctzll(mUsed);
     if (i >= p->nCol || i == 63 || p->aMap[i] < 0) continue;
     pBlock = &pCur->aBlock[i];
-    if (pBlock->aValue == NULL) {
-      pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
-      if (pBlock->aValue == NULL) return;
-    }
-    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->aValue[0]) == MMAPSYNC_OK) {
+    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->point) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
-      pBlock->xGet = columnCopied;
-      pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, p->aMap[i])->flags);
+      pBlock->xGet = columnPoint;
+      pBlock->bEnds = 0; /* asking takes longer than looking at one text */
     }
   }
 }
