@@ -14,7 +14,8 @@
 #
 #   - columns of a view that are expressions have no affinity there, and BLOB's here; columns of a view of
 #     several SELECTs have that of the first.  Such queries are made, and held to what a native table gives
-#     whose columns are declared as ours are (makeTwins);
+#     whose columns are declared as ours are (makeTwins).  Views of several SELECTs of different affinity only
+#     with MMAPSYNC_MIXED=1;
 #   - (a,b) IN (SELECT ...) where text of ours meets numbers of the SELECT: not made;
 #   - the alias of a rowid has no collation, which no column of a virtual table can imitate: it is not made
 #     text and compared (collatedOf);
@@ -328,6 +329,9 @@ proc makeView {name table} {
     append other ", [pick [list $c $d $d "CAST($d AS TEXT)" "$d+0"]]"
   }
   set kind [pick {plain plain plain where join left union mixed mixed distinct limit group}]
+  # A column of numeric affinity that holds digits as text is the one case that the head of ext/value.c leaves out;
+  # section 4 of the test has such columns where they are no such case.
+  if {$kind eq "mixed" && ![info exists ::env(MMAPSYNC_MIXED)]} { set kind plain }
   # Text of numbers beyond 2^53 in a column of affinity REAL: IN and = differ about it.
   if {$kind eq "mixed" && [regexp {922337203685|900719925474} [dict get $table sql]]} { set kind plain }
   switch $kind {
