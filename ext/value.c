@@ -70,8 +70,9 @@
 ** text of digits would have to be a scan.
 **
 ** LIKE and GLOB.  SQLite turns c LIKE 'ab%' into c >= 'AB' AND c < 'ac' (NOCASE), whose second term no blob
-** passes, though LIKE takes a blob for text.  Terms that may stand for a LIKE are marked by the plan and not
-** used if the column holds anything but text.
+** passes, though LIKE takes a blob for text.  And both functions compare characters, of which there are several
+** spellings beyond ASCII: all bytes that are no UTF-8 are U+FFFD to them.  Terms that may stand for a LIKE are
+** marked by the plan, and not used if the column holds anything but text or the value anything but ASCII.
 **
 ** Numbers need no care beyond that: the core finds 5 by 5.0 and the other way round, and compares
 ** integers with reals exactly, as SQLite does.

@@ -58,6 +58,15 @@ char columnAffinity(const VtabTable *p, int iCol) {
 
 int orderDiffers(const VtabTable *p, int eColl) { return p->bUtf16 && eColl == MMAPSYNC_BINARY; }
 
+static int textIsAscii(const mmapsync_value *p) {
+  const char *z = p->u.p;
+  uint32_t i;
+  for (i = 0; i < p->n; i++) {
+    if ((z[i] & 0x80) != 0) return 0;
+  }
+  return 1;
+}
+
 int routeValue(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal,
                mmapsync_value *pOut) {
   const int c = columnOf(p, pTerm->iCol);
@@ -67,7 +76,9 @@ int routeValue(const VtabTable *p, const PlanTerm *pTerm, sqlite3_value *pVal,
   int e = valueForTerm(pVal, pTerm->op, columnAffinity(p, pTerm->iCol), types,
                        (pTerm->flags & TERM_CONST) != 0, pOut);
   if (e != VALUE_EXACT && e != VALUE_MORE) return e;
-  if ((pTerm->flags & TERM_PAIR) != 0 && (types & ~mOnlyText) != 0) return VALUE_SCAN;
+  if ((pTerm->flags & TERM_PAIR) != 0 && ((types & ~mOnlyText) != 0 || !textIsAscii(pOut))) {
+    return VALUE_SCAN;
+  }
   if (pOut->type == MMAPSYNC_TEXT && pTerm->op >= MMAPSYNC_LT && pTerm->op <= MMAPSYNC_GE &&
       orderDiffers(p, pTerm->eColl)) {
     return VALUE_SCAN;
