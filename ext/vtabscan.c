@@ -393,6 +393,14 @@ static int lookup(Scan *s, int *pbOrdered) {
 */
 static int scanBroken(const Scan *s, int iCol) {
   const unsigned mNumber = 1u << MMAPSYNC_INTEGER | 1u << MMAPSYNC_REAL;
+  if ((scanTypes(s, iCol) & (mNumber | MMAPSYNC_TYPES_NUMERIC_TEXT)) == 0) {
+    /* The other value that such a column is not compared with exactly, and only planSlice() asks. */
+    return vtabError(s->p, SQLITE_ERROR,
+                     sqlite3_mprintf("\"%s\": table \"%s\": column \"%s\" cannot be compared with "
+                                     "infinity before SQLite 3.39.4",
+                                     mmapsync_path(s->p->pChannel->h), s->p->zTable,
+                                     s->p->aCol[iCol].zName));
+  }
   return vtabError(
       s->p, SQLITE_ERROR,
       sqlite3_mprintf(
