@@ -119,15 +119,18 @@ static uint32_t drainFrom(const HandleDrain *drain, unsigned index) {
   return 0;
 }
 
+/* Clears a dead owner's pin.  0 if the word is another by now: a new owner's, most likely. */
+static int drainClear(Slot *slot, uint64_t word) {
+  /* sequentially consistent, and acquires: the dead one's reads are over */
+  return atomic_compare_exchange_strong_explicit(&slot->word, &word, word & ~SLOT_MASK,
+                                                 memory_order_seq_cst, memory_order_relaxed);
+}
+
 /* A slot whose pin does not count.  If its owner is dead, nobody is to be shown as a reader for ever. */
 static int drainLeft(mmapsync *h, Slot *slot, uint32_t k, uint64_t word) {
   int alive = slotsAlive(&h->writer.drain.slots, k);
   if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
-  if (!alive) {
-    /* As below; if it fails there is a new owner. */
-    atomic_compare_exchange_strong_explicit(&slot->word, &word, word & ~SLOT_MASK,
-                                            memory_order_seq_cst, memory_order_relaxed);
-  }
+  if (!alive) (void)drainClear(slot, word);
   return MMAPSYNC_OK;
 }
 
@@ -154,13 +157,9 @@ static int drainSlots(mmapsync *h, Drain *d) {
       if (!mine && (d->looks >= LOOKS || d->over)) alive = slotsAlive(&drain->slots, k);
       if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
       if (!alive) {
-        /* sequentially consistent, and acquires: the dead one's reads are over */
-        if (atomic_compare_exchange_strong_explicit(&slot->word, &word, word & ~SLOT_MASK,
-                                                    memory_order_seq_cst, memory_order_relaxed)) {
-          break;
-        }
-        /* A new owner, most likely.  If it goes on like this it is damage; a claim that was made after our
-        ** load of the version word need not be waited for. */
+        if (drainClear(slot, word)) break;
+        /* If it goes on like this it is damage; a claim that was made after our load of the version word need
+        ** not be waited for. */
         if (d->over) break;
         rc = drainPause(h, d);
         if (rc != MMAPSYNC_OK) break;

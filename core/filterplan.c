@@ -54,34 +54,24 @@ static uint8_t *tableOf(FilterTerm *p) {
   return p->table;
 }
 
-/* Of n sorted integers, the first that is not below x; not above it either with `after`. */
-static int intsFind(const int64_t *a, int n, int64_t x, int after) {
-  int lo = 0;
-  while (n > 0) {
-    int half = n / 2;
-    if (a[lo + half] < x || (after && a[lo + half] == x)) {
-      lo += half + 1;
-      n -= half + 1;
-    } else {
-      n = half;
-    }
+/* Of n sorted values, the first that is not below x; not above it either with `after`. */
+#define SORTED_FIND(name, type)                                                                    \
+  static int name(const type *a, int n, type x, int after) {                                       \
+    int lo = 0;                                                                                    \
+    while (n > 0) {                                                                                \
+      int half = n / 2;                                                                            \
+      if (a[lo + half] < x || (after && a[lo + half] == x)) {                                      \
+        lo += half + 1;                                                                            \
+        n -= half + 1;                                                                             \
+      } else {                                                                                     \
+        n = half;                                                                                  \
+      }                                                                                            \
+    }                                                                                              \
+    return lo;                                                                                     \
   }
-  return lo;
-}
-
-static int realsFind(const double *a, int n, double x, int after) {
-  int lo = 0;
-  while (n > 0) {
-    int half = n / 2;
-    if (a[lo + half] < x || (after && a[lo + half] == x)) {
-      lo += half + 1;
-      n -= half + 1;
-    } else {
-      n = half;
-    }
-  }
-  return lo;
-}
+SORTED_FIND(intsFind, int64_t)
+SORTED_FIND(realsFind, double)
+#undef SORTED_FIND
 
 /* ---- a hash table of IN's values ------------------------------------------------------------- */
 

@@ -397,6 +397,21 @@ static void caseGetMany(void) {
 
 /* ---- statistics ------------------------------------------------------------------------------- */
 
+/* Columns of any style, and the parts of a key over the first three of them. */
+static void keyRandom(Random *m, const mmapsync_key_def *key, mmapsync_part_def *parts) {
+  int c;
+  for (c = 0; c < m->ncols; c++) {
+    m->style[c] = (int)below(STYLES);
+    m->nulls[c] = below(2) ? (int)below(8) : 0;
+  }
+  for (c = 0; c < key->nparts; c++) {
+    parts[c].column = (int)below(3);
+    parts[c].collation = (int)below(3);
+    parts[c].desc = below(3) == 0;
+  }
+  randomFill(m);
+}
+
 /* Different values of each prefix, of keys that are sorted and of one that rows stand in already. */
 static void caseDistinct(void) {
   mmapsync *h = channelOpen();
@@ -408,16 +423,7 @@ static void caseDistinct(void) {
     mmapsync_part_def parts[PARTS] = {{.column = 0}};
     mmapsync_key_def key = {.name = "k", .parts = parts, .nparts = 1 + (int)below(PARTS)};
     Random m = {.ncols = 3, .width = 3, .rows = round % 3 ? below(60) : below(3000)};
-    for (c = 0; c < m.ncols; c++) {
-      m.style[c] = (int)below(STYLES);
-      m.nulls[c] = below(2) ? (int)below(8) : 0;
-    }
-    for (c = 0; c < key.nparts; c++) {
-      parts[c].column = (int)below(3);
-      parts[c].collation = (int)below(3);
-      parts[c].desc = below(3) == 0;
-    }
-    randomFill(&m);
+    keyRandom(&m, &key, parts);
     order = sorted(&m, &key, &unique);
     if (round % 2) {
       reorder(&m, order);
@@ -457,16 +463,7 @@ static void caseRuns(void) {
     mmapsync_key_def key = {.name = "k", .parts = parts, .nparts = 1 + (int)below(PARTS)};
     mmapsync_table_def def = table(3, &key, 1);
     Random m = {.ncols = 3, .width = 3, .rows = below(900)};
-    for (c = 0; c < m.ncols; c++) {
-      m.style[c] = (int)below(STYLES);
-      m.nulls[c] = below(2) ? (int)below(8) : 0;
-    }
-    for (c = 0; c < key.nparts; c++) {
-      parts[c].column = (int)below(3);
-      parts[c].collation = (int)below(3);
-      parts[c].desc = below(3) == 0;
-    }
-    randomFill(&m);
+    keyRandom(&m, &key, parts);
     order = sorted(&m, &key, &unique);
     key.flags = unique || round % 4 == 0 ? MMAPSYNC_KEY_UNIQUE : 0;
     OK(h, mmapsync_build_begin(h, &b));

@@ -308,7 +308,7 @@ foreach program $programs {
 write $hosts/wanted [exec sort << [join [lsort -unique $wanted] \n]]\n
 
 # Fetch first, so that what is missing is known before anything takes long.
-set todo {}
+set fetched {}
 foreach {name version sum options marks} $table {
   if {$ci && "ci" ni $marks} continue
   if {![llength [lsearch -all -inline [lmap p $patterns {string match $p $name}] 1]]} continue
@@ -323,22 +323,22 @@ foreach {name version sum options marks} $table {
     tell 1 $name "FAILED: the module holds $got"
     continue
   }
-  lappend todo $name $got $options
+  lappend fetched $name $got $options
 }
 
 set jobs {}
-foreach {name version options} $todo {lappend jobs $name [buildScript $name $version $options]}
+foreach {name version options} $fetched {lappend jobs $name [buildScript $name $version $options]}
 set built [buildAll $jobs]
 
 set newest ""
-foreach {name version options} $todo {
+foreach {name version options} $fetched {
   if {[dict get $built $name] eq "ok" && ($newest eq "" || [package vcompare $version $best] > 0)} {
     set newest $name
     set best $version
   }
 }
 
-foreach {name version options} $todo {
+foreach {name version options} $fetched {
   set said [dict get $built $name]
   if {$said ne "ok"} {
     tell 1 $name "FAILED to build" [lrange [split [string trim $said] \n] 0 9]
