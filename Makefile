@@ -44,11 +44,11 @@ TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mkte
 # The version, from the one place that has it.
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
-# Debian packages: what building takes; what tests and demo take beside it; what lint and model take; what
-# draws pictures.
+# Debian packages: what building takes; what tests and demo take beside it; what lint, model, coverage and
+# valgrind take; what draws pictures.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
-DEPS_LINT = clang clang-format cppcheck spin
+DEPS_LINT = clang clang-format cppcheck spin gcovr valgrind
 DEPS_BENCH = gnuplot-nox
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
@@ -62,8 +62,8 @@ BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*b
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
-  clean help
+.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan valgrind coverage lint \
+  lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -115,18 +115,42 @@ asan: ## run all tests under the address and undefined-behaviour sanitizers
 	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN) $(BENCH_BIN))
 	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
 
-lint-deps: ## install what `make lint` and `make model` take
+# Of valgrind's subset the files that compare no integer with a real beyond 2^53: SQLite does that in long
+# double, which valgrind has 64 bits of.
+VALGRIND_T = functions status publish pins multi
+valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ...' others
+	@MMAPSYNC_UNDER='valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
+	  --errors-for-leak-kinds=definite' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
+
+# Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count.  Assertions
+# are no branches; nor is what ALWAYS() and NEVER() (core/always.h) name.
+COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -DMMAPSYNC_COVERAGE -Wl,-z,nodelete
+# Per cent of branches below which `make coverage` fails.  It only ever rises.
+COVERAGE_LEAST = 88
+coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
+	@rm -rf build/coverage
+	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
+	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN))
+	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
+	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
+	  --html-details build/coverage/index.html --txt build/coverage/report.txt --branches \
+	  --fail-under-branch $(COVERAGE_LEAST) --print-summary build/coverage/obj; rc=$$?; \
+	  tail -n +6 build/coverage/report.txt; exit $$rc
+
+lint-deps: ## install what `make lint`, model, coverage and valgrind take
 	@test/deps.sh $(DEPS_LINT)
 
-lint: ## warnings as errors with both compilers, cppcheck, layout
+# Runs a command for each of the files, as many at once as there are processors.
+EACH = xargs -n 1 -P $(shell nproc) sh -c
+lint: ## warnings as errors with both compilers, clang's analyzer, cppcheck, layout
 	@for cc in $(CC) $(CC2); do \
-	  for f in $(filter %.c,$(SOURCES)); do \
-	    $$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext -c -o /dev/null $$f || exit 1; \
-	  done; \
-	  for f in $(wildcard ext/*.c); do \
-	    $$cc $(DIALECT) -Werror -O2 -DSQLITE_CORE -Icore -Iext -c -o /dev/null $$f || exit 1; \
-	  done; \
+	  echo $(filter %.c,$(SOURCES)) | \
+	    $(EACH) "$$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext -c -o /dev/null \$$0" || exit 1; \
+	  echo $(wildcard ext/*.c) | \
+	    $(EACH) "$$cc $(DIALECT) -Werror -O3 -DSQLITE_CORE -Icore -Iext -c -o /dev/null \$$0" || exit 1; \
 	done
+	@echo $(wildcard core/*.c ext/*.c) | $(EACH) '$(CC2) --analyze -Xclang -analyzer-werror \
+	  -Xclang -analyzer-output=text -std=c11 -Icore -Iext $$0'
 	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
 	  --inline-suppr --error-exitcode=1 -Icore -Iext --suppress=missingIncludeSystem core ext test
 	@clang-format --dry-run -Werror $(SOURCES)

@@ -22,7 +22,7 @@
 
 #define FIRST_RESERVE (UINT64_C(64) << 10)
 
-int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...) {
+int(buildFail)(mmapsync_builder *b, int rc, const char *fmt, ...) {
   char zText[HANDLE_MESSAGE_MAX];
   va_list ap;
   if (b->rc != MMAPSYNC_OK) return b->rc;
@@ -33,7 +33,7 @@ int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...) {
   return handleError(b->h, rc, "%s", zText);
 }
 
-int buildNoMemory(mmapsync_builder *b) {
+int(buildNoMemory)(mmapsync_builder *b) {
   if (b->rc == MMAPSYNC_OK) b->rc = handleNomem(b->h);
   return b->rc;
 }

@@ -81,6 +81,10 @@ const char *buildTableName(const mmapsync_builder *b, const BuildTable *t);
 int buildFail(mmapsync_builder *b, int rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int buildNoMemory(mmapsync_builder *b);
+#ifdef __clang_analyzer__ /* as in handle.h */
+#define buildFail(b, rc, ...) (buildFail(b, rc, __VA_ARGS__), (rc))
+#define buildNoMemory(b)      (buildNoMemory(b), MMAPSYNC_NOMEM)
+#endif
 
 /* The same for limits of the format and broken rules: the channel, the table, what is wrong. */
 int buildTableFail(mmapsync_builder *b, int rc, const char *zTable, const char *zWhat);

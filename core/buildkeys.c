@@ -388,6 +388,7 @@ int keysBuild(mmapsync_builder *b, BuildTable *bt) {
     mmapsync_part_def *parts = calloc(bk->dir.nparts, sizeof(*parts));
     uint64_t *differ = calloc(bk->dir.nparts, sizeof(*differ));
     Key k;
+    assert(bk->dir.nparts > 0);
     if (parts && differ) {
       keyDescribe(b, bk, &k, parts);
       rc = keyBuild(b, bt, &t, &k, &bk->dir, differ);

@@ -397,6 +397,7 @@ int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t
     s->k = k;
     s->differ = differ;
     s->dup_a = s->dup_b = NO_ROW;
+    assert(k->info.nparts > 0);
     for (p = 0; p < k->info.nparts; p++) partPlan(s, p, &s->plan[p]);
     for (from = 0; from < t->rows && s->rc == MMAPSYNC_OK; from += width) {
       runSort(s, a, order, from, t->rows - from < width ? t->rows - from : width);

@@ -483,6 +483,7 @@ static int runSparse(const FilterTerm *p, const Block *b, uint8_t *out) {
   if (in.at > k.stored || n > k.stored - in.at) return MMAPSYNC_CORRUPT;
   in.n = n;
   memset(all.row, 1, n);
+  memset(packed.row, 0, n);
   if (planBlock(p, &in, &all, packed.row) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
   for (i = 0, n = 0; i < b->n; i += 64) {
     uint64_t left = ~bitsWord(b->k->null_bits, (b->at + i) / 64);

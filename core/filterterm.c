@@ -14,6 +14,7 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "filter.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,7 @@ int termOpen(FilterTerm *p, const mmapsync_term *def) {
   memset(p, 0, sizeof(*p));
   p->def = *def;
   p->def.values = NULL;
+  assert(def->op == MMAPSYNC_IN || def->nvalues == 1);
   rc = valuesCopy(p, def);
   if (rc != MMAPSYNC_OK) return rc;
   if (def->op == MMAPSYNC_IN) return numbersTake(p);

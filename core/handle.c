@@ -78,7 +78,7 @@ const char *mmapsync_errstr(int rc) {
   }
 }
 
-int handleError(mmapsync *h, int rc, const char *fmt, ...) {
+int(handleError)(mmapsync *h, int rc, const char *fmt, ...) {
   va_list args;
   int n;
   assert(rc != MMAPSYNC_OK);
@@ -89,7 +89,7 @@ int handleError(mmapsync *h, int rc, const char *fmt, ...) {
   return rc;
 }
 
-int handleNomem(mmapsync *h) { return handleError(h, MMAPSYNC_NOMEM, "out of memory"); }
+int(handleNomem)(mmapsync *h) { return handleError(h, MMAPSYNC_NOMEM, "out of memory"); }
 
 const char *handleReason(int err, char *text, size_t n) {
   snprintf(text, n, "%s", strerror(err));
@@ -97,7 +97,7 @@ const char *handleReason(int err, char *text, size_t n) {
   return text;
 }
 
-int handleSystem(mmapsync *h, const char *name, const char *verb, int err) {
+int(handleSystem)(mmapsync *h, const char *name, const char *verb, int err) {
   char reason[128];
   switch (err) {
   case EACCES:
@@ -251,6 +251,7 @@ int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, s
 void handleUnlock(mmapsync *h) {
   HandleWriter *w = &h->writer;
   if (!w->locked) return;
+  assert(h->state != NULL);
   /* The lock is one for all copies of a descriptor: a child that ends its copy of a handle must leave
   ** the parent its lock. */
   if (!handleForked(h)) sysLock(h->state->fd, LOCK_UN);
@@ -354,7 +355,7 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
 /* The folder part of `path`, as an absolute path, into real[PATH_MAX]. */
 static int handleFolder(mmapsync *h, const char *path, size_t n, char *real) {
   char given[PATH_MAX];
-  struct stat st;
+  struct stat st = {0};
   int err = 0;
 
   if (n == 0) {

@@ -151,6 +151,16 @@ int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, s
 /* `out of memory`. */
 int handleNomem(mmapsync *h);
 
+/*
+** What these three return is never OK, which a static analyzer that looks at one file at a time cannot know: it
+** would follow every failure on as if there had been none.  (Where they are defined, parentheses keep the macros off.)
+*/
+#ifdef __clang_analyzer__
+#define handleError(h, rc, ...)          (handleError(h, rc, __VA_ARGS__), (rc))
+#define handleSystem(h, name, verb, err) (handleSystem(h, name, verb, err), MMAPSYNC_IOERR)
+#define handleNomem(h)                   (handleNomem(h), MMAPSYNC_NOMEM)
+#endif
+
 /* Asks options.progress whether to go on: MMAPSYNC_OK, or MMAPSYNC_INTERRUPT with a sentence. */
 int handleProgress(mmapsync *h);
 

@@ -316,6 +316,7 @@ static int tableDecode(Decoder *d, uint64_t i, mmapsync_table *out) {
     rc = keyDecode(d, &dt, j, keys ? &keys[j] : NULL);
   }
   if (rc != MMAPSYNC_OK || !d->arena) return rc;
+  assert(out != NULL);
   out->payload = d->payload;
   out->size = d->size;
   out->rows = dt.rows;

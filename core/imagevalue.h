@@ -70,7 +70,9 @@ static inline uint64_t bitsWord(const uint8_t *bits, uint64_t w) {
 /* Of a SPARSE chunk: the place in data of row r, or where it would be if it were not NULL.  Not checked. */
 static inline uint64_t sparsePlace(const Chunk *k, uint64_t r) {
   const uint16_t *counts = (const uint16_t *)(const void *)k->null_bits;
-  uint64_t below = ~bitsWord(k->null_bits, r >> 6) & ((UINT64_C(1) << (r & 63)) - 1);
+  uint64_t below;
+  assert(k->null_bits != NULL); /* chunkOk() */
+  below = ~bitsWord(k->null_bits, r >> 6) & ((UINT64_C(1) << (r & 63)) - 1);
   return *(counts - 1 - (r >> 6)) + (uint64_t)__builtin_popcountll(below);
 }
 

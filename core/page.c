@@ -76,7 +76,7 @@ int pageOpen(mmapsync *h, Page *page) {
 
 int pageMake(mmapsync *h, Page *page) {
   struct stat st;
-  int fd, made, err, rc, created = 0;
+  int fd, made = 0, err, rc, created = 0;
 
   assert(!page->shared);
   rc = handleOpen(h, h->writer_name, O_RDWR, PAGE_MODE, &fd, &st, &created);

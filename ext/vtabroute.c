@@ -309,6 +309,7 @@ static int routeSkip(const VtabTable *p, const Plan *pPlan, const Route *pRoute)
 static double keyRows(const mmapsync_key_info *pKey, int n, sqlite3_uint64 nRow) {
   sqlite3_uint64 nEst = 1;
   if (n == 0) return (double)nRow;
+  assert(pKey != NULL);
   if (pKey->distinct != NULL && pKey->distinct[n - 1] > 0) {
     return (double)nRow / (double)pKey->distinct[n - 1];
   }

@@ -241,6 +241,7 @@ static int numberWindow(Scan *s, int i) {
       check.v = pVal->v;
       return checkAdd(pCur, &check, s->argv[i]);
     }
+    assert(pVal->aList != NULL || pVal->nList == 0);
     for (j = 0; j < pVal->nList; j++) {
       if (pVal->aList[j].type > MMAPSYNC_REAL) pVal->aList[j].type = MMAPSYNC_NULL;
     }

@@ -6,12 +6,13 @@
 # Tcl process of its own.  One that crashes, hangs past the timeout or ends without its closing line
 # counts as one failure more, and so does one that ends badly after it (a leak, under `make asan`).  The
 # last line is `N passed, N failed`, with `, N skipped` if any; the exit code is 0 only if something passed
-# and nothing failed.
+# and nothing failed.  $MMAPSYNC_UNDER is a command that the Tcl processes are to run under, as valgrind.
 
 # Files, arguments and output are UTF-8, whatever the locale says.
 encoding system utf-8
 
 set home [file dirname [file normalize [info script]]]
+set under [expr {[info exists env(MMAPSYNC_UNDER)] ? $env(MMAPSYNC_UNDER) : ""}]
 set timeout 600
 if {[lindex $argv 0] eq "-timeout"} {
   set timeout [lindex $argv 1]
@@ -31,7 +32,7 @@ foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
 proc run_file {file} {
   global done output pipe
   set output ""
-  set pipe [open [list | [info nameofexecutable] -encoding utf-8 $file 2>@1] r]
+  set pipe [open [list | {*}$::under [info nameofexecutable] -encoding utf-8 $file 2>@1] r]
   fconfigure $pipe -blocking 0
   set done ""
   fileevent $pipe readable {
