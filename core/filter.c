@@ -20,6 +20,7 @@
 
 #define VAIN_ROWS 262144 /* looked at without a match before the caller is asked */
 #define NO_CHUNK  UINT64_MAX
+#define IN_MOST   (1 << 26) /* so that the place in their hash table is a number of 32 bits */
 
 struct mmapsync_filter {
   const mmapsync_table *t;
@@ -39,10 +40,13 @@ struct mmapsync_filter {
 static int termOk(const mmapsync_table *t, const mmapsync_term *p) {
   int i;
   if (p->column < 0 || p->column >= t->info.ncolumns) return 0;
-  if (p->op < MMAPSYNC_EQ || p->op > MMAPSYNC_IN || !orderCollationOk(p->collation)) return 0;
-  if (p->op == MMAPSYNC_IN ? p->nvalues < 0 : p->nvalues != 1) return 0;
+  if (p->op < MMAPSYNC_EQ || p->op > MMAPSYNC_HAS || !orderCollationOk(p->collation)) return 0;
+  if (p->op == MMAPSYNC_IN ? p->nvalues < 0 || p->nvalues > IN_MOST : p->nvalues != 1) return 0;
   for (i = 0; i < p->nvalues; i++) {
     if (p->values[i].type > MMAPSYNC_BLOB) return 0;
+  }
+  if (p->op == MMAPSYNC_HAS) {
+    return p->values[0].type == MMAPSYNC_TEXT && p->collation != MMAPSYNC_RTRIM;
   }
   return 1;
 }

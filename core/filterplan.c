@@ -245,8 +245,13 @@ static int planDict(FilterTerm *p, const Chunk *k) {
 /* Texts, or blobs, against one value of their kind or several. */
 static void planBytes(FilterTerm *p, const Chunk *k) {
   Plan *plan = &p->plan;
-  int op = p->def.op, collation = k->encoding == CHUNK_BLOB ? MMAPSYNC_BINARY : p->def.collation;
-  int equal = op == MMAPSYNC_EQ || op == MMAPSYNC_NE || op == MMAPSYNC_IS || op == MMAPSYNC_ISNOT;
+  int equal, op = p->def.op,
+             collation = k->encoding == CHUNK_BLOB ? MMAPSYNC_BINARY : p->def.collation;
+  if (op == MMAPSYNC_HAS) {
+    plan->kind = memchr(p->def.values[0].u.p, 0, p->def.values[0].n) ? PLAN_VALUES : PLAN_HAS;
+    return;
+  }
+  equal = op == MMAPSYNC_EQ || op == MMAPSYNC_NE || op == MMAPSYNC_IS || op == MMAPSYNC_ISNOT;
   if (equal && collation != MMAPSYNC_RTRIM) {
     uint64_t step = (uint64_t)p->def.values[0].n + 1; /* the NUL counts */
     plan->kind = PLAN_EQUAL;
@@ -418,6 +423,39 @@ static int runBytes(const FilterTerm *p, const Block *b, const BlockMask *left, 
   return MMAPSYNC_OK;
 }
 
+/* Texts with the term's bytes in them.  The block's texts stand one behind the other, and what is looked for holds no
+** NUL and so does not reach from one into the next: they are searched as one. */
+static int runHas(const FilterTerm *p, const Block *b, uint8_t *out) {
+  const Chunk *k = b->k;
+  uint64_t at = loadWidth(k->data, k->width, b->at);
+  uint64_t end = loadWidth(k->data, k->width, b->at + b->n), past; /* where it can stand no more */
+  uint32_t row = 0, i;
+  BlockMask found;
+  memset(out, 0, b->n);
+  if (at > end || end > k->heap_bytes) return MMAPSYNC_CORRUPT;
+  if (end - at < p->def.values[0].n) return MMAPSYNC_OK;
+  past = end - p->def.values[0].n + 1;
+  while (at < past) {
+    uint32_t n = past - at < FILTER_BLOCK ? (uint32_t)(past - at) : FILTER_BLOCK;
+    uint64_t next = at + n, stop = 0;
+    b->loops->pair(k->heap + at + p->pair_at, n, &p->pair, found.row);
+    for (i = nextSet(found.row, found.row, 0, n); i < n;
+         i = nextSet(found.row, found.row, i + 1, n)) {
+      if (!termStandsAt(p, k->heap + at + i)) continue;
+      while (row < b->n && (stop = loadWidth(k->data, k->width, b->at + row + 1)) <= at + i) row++;
+      if (row == b->n) return MMAPSYNC_OK;
+      out[row] = 1; /* and the rest of this text does not matter */
+      if (stop - at >= n) {
+        next = stop;
+        break;
+      }
+      i = (uint32_t)(stop - at) - 1;
+    }
+    at = next;
+  }
+  return MMAPSYNC_OK;
+}
+
 /* Integers and reals of a MIXED chunk by the term's intervals, both, without a branch on which it is. */
 static int runMixed(const FilterTerm *p, const Block *b, const BlockMask *left, uint8_t *out) {
   const Chunk *k = b->k;
@@ -508,6 +546,7 @@ static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask,
   case PLAN_LOOKUP: runLookup(p, b, out); break;
   case PLAN_EQUAL: return runEqual(p, b, mask, out);
   case PLAN_SEARCH: runSearch(p, b, mask, out); break;
+  case PLAN_HAS: return runHas(p, b, out);
   case PLAN_BYTES: return runBytes(p, b, mask, out);
   case PLAN_MIXED: return runMixed(p, b, mask, out);
   default: return runValues(p, b, mask, out);

@@ -621,12 +621,14 @@ int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int colla
 #define MMAPSYNC_IS    7 /* NULL is a value like any other */
 #define MMAPSYNC_ISNOT 8
 #define MMAPSYNC_IN    9 /* equals (as EQ) one of the values */
+#define MMAPSYNC_HAS                                                                               \
+  10 /* text in which the value occurs, which is text; what is neither text nor NULL matches, too */
 
 typedef struct mmapsync_term {
   int column;
   int op;        /* MMAPSYNC_EQ ... */
   int collation; /* MMAPSYNC_BINARY ... */
-  int nvalues;   /* 1; of IN any number, 0 too */
+  int nvalues;   /* 1; of IN up to 2^26, 0 too */
   const mmapsync_value *values;
 } mmapsync_term;
 
@@ -634,7 +636,8 @@ typedef struct mmapsync_filter mmapsync_filter;
 
 /* A filter of the table's rows: those that all n terms match, by the rules of mmapsync_compare(); all rows if n
 ** is 0.  The terms and values are copied.  The caller ends *out with mmapsync_filter_close(), before the image
-** and the view.  NOMEM; MISUSE for a column, operator, collation or number of values out of range. */
+** and the view.  NOMEM; MISUSE for a column, operator, collation or number of values out of range, and for HAS
+** with RTRIM, or with what is no text. */
 int mmapsync_filter_open(const mmapsync_table *t, const mmapsync_term *terms, int n,
                          mmapsync_filter **out);
 void mmapsync_filter_close(mmapsync_filter *f); /* NULL is allowed */
