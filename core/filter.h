@@ -114,10 +114,14 @@ typedef struct Block {
   const Chunk *k;
   uint64_t first; /* of the chunk: a row number */
   uint64_t at;    /* the block's first row in the chunk; a multiple of 64 */
-  uint32_t n;     /* its rows, at most FILTER_BLOCK */
+  uint32_t n;     /* its rows, at most FILTER_BLOCK; fewer, if the first of them took too long */
+  uint64_t bytes; /* of texts and blobs that were looked at */
 } Block;
 
-/* Leaves those rows of the block in *mask that match the term, too.  CORRUPT. */
-int planRun(const FilterTerm *p, const Block *b, BlockMask *mask);
+/* After so many a block ends early, so that whoever waits can be asked whether he still does. */
+#define FILTER_BYTES (UINT64_C(1) << 22)
+
+/* Leaves those rows of the block in *mask that match the term, too; b->n may become less, but not 0.  CORRUPT. */
+int planRun(const FilterTerm *p, Block *b, BlockMask *mask);
 
 #endif

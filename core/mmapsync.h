@@ -644,7 +644,7 @@ void mmapsync_filter_close(mmapsync_filter *f); /* NULL is allowed */
 
 /* The next rows that match, from row *from on and below `until`: *n of them, at most MMAPSYNC_FILTER_ROWS, in
 ** rows[], ascending; *from becomes where to go on.  There are no more when *n is 0 and *from is `until`.  *n
-** may be 0 before that: after some hundred thousand rows in vain it returns, so that the caller can look
+** may be 0 before that: after some hundred thousand rows in vain, or some megabytes of text, it returns, so that the caller can look
 ** whether it is to stop.  The first call gives few rows, soon; those that go on where it ended give more.  What is behind the last row of the table does not match.  CORRUPT. */
 #define MMAPSYNC_FILTER_ROWS 1024
 int mmapsync_filter_next(mmapsync_filter *f, uint64_t *from, uint64_t until, uint32_t *rows,
@@ -658,8 +658,9 @@ int mmapsync_filter_prev(mmapsync_filter *f, uint64_t from, uint64_t *until, uin
 /* Whether one row matches, that a key has led to perhaps: 1 or 0; or -MMAPSYNC_CORRUPT. */
 int mmapsync_filter_row(mmapsync_filter *f, uint64_t row);
 
-/* How many of the rows from <= row < until match.  CORRUPT. */
-int mmapsync_filter_count(mmapsync_filter *f, uint64_t from, uint64_t until, uint64_t *count);
+/* How many of the rows from *from on and below `until` match; *from becomes where to go on: `until`, or less after some
+** hundred thousand rows, so that the caller can look whether it is to stop.  CORRUPT. */
+int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, uint64_t *count);
 
 #ifdef __cplusplus
 }

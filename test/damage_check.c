@@ -196,7 +196,8 @@ static void readFilters(const mmapsync_table *t, int c) {
     if (mmapsync_filter_open(t, terms, op % 2 ? 2 : 1, &f) != MMAPSYNC_OK) {
       checkFail(__LINE__, "%s: no filter", checkAbout);
     }
-    onlyCorrupt(mmapsync_filter_count(f, 0, 4 * ROWS, &count));
+    at = 0;
+    onlyCorrupt(mmapsync_filter_count(f, &at, 4 * ROWS, &count));
     for (at = from; at < n;) {
       rc = mmapsync_filter_next(f, &at, n, rows, &got);
       onlyCorrupt(rc);
