@@ -19,7 +19,9 @@
 #include "order.h"
 
 #define VAIN_ROWS 262144 /* looked at without a match before the caller is asked */
+#define ROW_BYTES 64     /* of text count as a row */
 #define NO_CHUNK  UINT64_MAX
+#define IN_MOST   (1 << 26) /* so that the place in their hash table is a number of 32 bits */
 
 struct mmapsync_filter {
   const mmapsync_table *t;
@@ -39,10 +41,13 @@ struct mmapsync_filter {
 static int termOk(const mmapsync_table *t, const mmapsync_term *p) {
   int i;
   if (p->column < 0 || p->column >= t->info.ncolumns) return 0;
-  if (p->op < MMAPSYNC_EQ || p->op > MMAPSYNC_IN || !orderCollationOk(p->collation)) return 0;
-  if (p->op == MMAPSYNC_IN ? p->nvalues < 0 : p->nvalues != 1) return 0;
+  if (p->op < MMAPSYNC_EQ || p->op > MMAPSYNC_HAS || !orderCollationOk(p->collation)) return 0;
+  if (p->op == MMAPSYNC_IN ? p->nvalues < 0 || p->nvalues > IN_MOST : p->nvalues != 1) return 0;
   for (i = 0; i < p->nvalues; i++) {
     if (p->values[i].type > MMAPSYNC_BLOB) return 0;
+  }
+  if (p->op == MMAPSYNC_HAS) {
+    return p->values[0].type == MMAPSYNC_TEXT && p->collation != MMAPSYNC_RTRIM;
   }
   return 1;
 }
@@ -128,11 +133,13 @@ static int chunkEnter(mmapsync_filter *f, uint64_t chunk, uint64_t ahead) {
 /* The block's row that the chunk's row r is in, so that loops start at a multiple of 64. */
 static uint64_t blockStart(uint64_t r) { return r & ~UINT64_C(63); }
 
-/* Which of the rows from <= row < end match, all of one chunk, which was entered, and at most as many as fit:
-** f->mask.row[i] tells of row `start + i`.  Those before `from` are told not to. */
-static int blockRun(mmapsync_filter *f, uint64_t start, uint64_t from, uint64_t end) {
+/* Which of the rows from <= row < *end match, all of one chunk, which was entered, and at most as many as fit:
+** f->mask.row[i] tells of row `start + i`.  Those before `from` are told not to.  *end becomes less where their
+** texts are very long.  *work rises by what it took, in rows of usual length. */
+static int blockRun(mmapsync_filter *f, uint64_t start, uint64_t from, uint64_t *end,
+                    uint64_t *work) {
   uint64_t first = chunkFirst(f, f->chunk);
-  Block b = {.t = f->t, .loops = f->loops, .at = start - first, .n = (uint32_t)(end - start)};
+  Block b = {.t = f->t, .loops = f->loops, .at = start - first, .n = (uint32_t)(*end - start)};
   int i, rc = MMAPSYNC_OK;
   memset(f->mask.row, 1, b.n);
   memset(f->mask.row, 0, from - start);
@@ -142,6 +149,8 @@ static int blockRun(mmapsync_filter *f, uint64_t start, uint64_t from, uint64_t 
     b.k = &f->t->columns[p->def.column].chunks[f->chunk];
     rc = planRun(p, &b, &f->mask);
   }
+  if (start + b.n < *end) *end = start + b.n;
+  *work += *end - from + b.bytes / ROW_BYTES;
   return rc;
 }
 
@@ -205,11 +214,11 @@ int mmapsync_filter_next(mmapsync_filter *f, uint64_t *from, uint64_t until, uin
     }
     start = chunkFirst(f, chunk) + blockStart(row - chunkFirst(f, chunk));
     if (stop > start + FILTER_BLOCK) stop = start + FILTER_BLOCK;
-    rc = blockRun(f, start, row, stop);
+    rc = blockRun(f, start, row, &stop, &vain);
     if (rc != MMAPSYNC_OK) return rc;
     got = maskRows(f->mask.row, (uint32_t)(stop - start), (uint32_t)start, rows + count,
                    MMAPSYNC_FILTER_ROWS - count, &done);
-    vain = got ? 0 : vain + (stop - row);
+    if (got) vain = 0;
     count += got;
     if (start + done < stop) want = 0; /* no more room */
     row = start + done;
@@ -243,9 +252,14 @@ int mmapsync_filter_prev(mmapsync_filter *f, uint64_t from, uint64_t *until, uin
     if (row - first > FILTER_BLOCK) start = first + blockStart(row - 1 - first) + 64 - FILTER_BLOCK;
     if (start > stop) stop = start;
     if (start < stop) start = first + blockStart(stop - first);
-    rc = blockRun(f, start, stop, row);
-    if (rc != MMAPSYNC_OK) return rc;
-    vain += row - stop;
+    for (;;) {
+      uint64_t end = row;
+      rc = blockRun(f, start, stop, &end, &vain);
+      if (rc != MMAPSYNC_OK) return rc;
+      if (end == row) break;
+      stop = row - (row - stop) / 2; /* the last ones are wanted: fewer of them */
+      start = first + blockStart(stop - first);
+    }
     for (i = (uint32_t)(row - start); i > 0 && at > 0; i--) {
       if (f->mask.row[i - 1]) rows[--at] = (uint32_t)(start + i - 1);
     }
@@ -277,10 +291,10 @@ int mmapsync_filter_row(mmapsync_filter *f, uint64_t row) {
   return 1;
 }
 
-int mmapsync_filter_count(mmapsync_filter *f, uint64_t from, uint64_t until, uint64_t *count) {
-  uint64_t row = from, end = until < f->t->rows ? until : f->t->rows;
+int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, uint64_t *count) {
+  uint64_t row = *from, work = 0, end = until < f->t->rows ? until : f->t->rows;
   *count = 0;
-  while (row < end) {
+  while (row < end && work < VAIN_ROWS) {
     uint64_t chunk = row >> f->t->chunk_shift, stop = chunkEnd(f, chunk), start;
     int rc;
     if (stop > end) stop = end;
@@ -288,15 +302,21 @@ int mmapsync_filter_count(mmapsync_filter *f, uint64_t from, uint64_t until, uin
     if (rc != MMAPSYNC_OK) return rc;
     if (f->none || f->nactive == 0) {
       *count += f->none ? 0 : stop - row;
+      work += FILTER_BLOCK;
       row = stop;
       continue;
     }
     start = chunkFirst(f, chunk) + blockStart(row - chunkFirst(f, chunk));
     if (stop > start + FILTER_BLOCK) stop = start + FILTER_BLOCK;
-    rc = blockRun(f, start, row, stop);
+    rc = blockRun(f, start, row, &stop, &work);
     if (rc != MMAPSYNC_OK) return rc;
     *count += f->loops->sumBytes(f->mask.row, (uint32_t)(stop - start));
     row = stop;
+  }
+  if (row < end) {
+    *from = row;
+  } else if (*from < until) {
+    *from = until;
   }
   return MMAPSYNC_OK;
 }

@@ -25,9 +25,10 @@ typedef enum PlanKind {
   PLAN_LOOKUP, /* the term's table tells of every element */
   PLAN_EQUAL,  /* texts or blobs of one length, and of the value's bytes */
   PLAN_SEARCH, /* elements that stand among many values do */
-  PLAN_BYTES,  /* a comparison of texts or blobs for each row */
-  PLAN_MIXED,  /* numbers are compared as such, the rest one by one */
-  PLAN_VALUES  /* one by one */
+  PLAN_HAS, /* texts with certain bytes in them, which are searched for in all of a block at once */
+  PLAN_BYTES, /* a comparison of texts or blobs for each row */
+  PLAN_MIXED, /* numbers are compared as such, the rest one by one */
+  PLAN_VALUES /* one by one */
 } PlanKind;
 
 typedef struct Plan {
@@ -46,6 +47,9 @@ typedef struct FilterTerm {
   uint64_t prefix;   /* the first 8 bytes of a text or blob, as a number that orders as they do */
   uint8_t null_in;   /* whether NULL matches */
   uint8_t never;     /* compared with NULL: nothing matches */
+  /* Of HAS, whose value is then folded: the two of its bytes that texts rarely hold, the nearer first. */
+  FilterPair pair;
+  uint32_t pair_at; /* where the first of them is in the value */
   /* Numbers that match (or do not, with flip): from lo to hi, none if lo > hi.  Not of IN. */
   int64_t lo, hi;
   double rlo, rhi;
@@ -65,6 +69,9 @@ typedef struct FilterTerm {
 /* Makes a term ready; the caller has checked the definition.  NOMEM. */
 int termOpen(FilterTerm *p, const mmapsync_term *def);
 void termClose(FilterTerm *p);
+
+/* Of HAS: whether its value, of v->n bytes, stands at z. */
+int termStandsAt(const FilterTerm *p, const uint8_t *z);
 
 /* Whether a value matches. */
 int termMatches(const FilterTerm *p, const mmapsync_value *v);
@@ -107,10 +114,14 @@ typedef struct Block {
   const Chunk *k;
   uint64_t first; /* of the chunk: a row number */
   uint64_t at;    /* the block's first row in the chunk; a multiple of 64 */
-  uint32_t n;     /* its rows, at most FILTER_BLOCK */
+  uint32_t n;     /* its rows, at most FILTER_BLOCK; fewer, if the first of them took too long */
+  uint64_t bytes; /* of texts and blobs that were looked at */
 } Block;
 
-/* Leaves those rows of the block in *mask that match the term, too.  CORRUPT. */
-int planRun(const FilterTerm *p, const Block *b, BlockMask *mask);
+/* After so many a block ends early, so that whoever waits can be asked whether he still does. */
+#define FILTER_BYTES (UINT64_C(1) << 22)
+
+/* Leaves those rows of the block in *mask that match the term, too; b->n may become less, but not 0.  CORRUPT. */
+int planRun(const FilterTerm *p, Block *b, BlockMask *mask);
 
 #endif

@@ -91,6 +91,14 @@ LOOP void LOOP_NAME(step32)(const uint32_t *x, uint32_t n, uint32_t step, uint8_
   for (i = 0; i < n; i++) out[i] = x[i + 1] - x[i] == step;
 }
 
+LOOP void LOOP_NAME(pair)(const uint8_t *x, uint32_t n, const FilterPair *pair,
+                          uint8_t *restrict out) {
+  const uint8_t *y = x + pair->gap;
+  uint8_t a = pair->byte[0], am = pair->mask[0], b = pair->byte[1], bm = pair->mask[1];
+  uint32_t i;
+  for (i = 0; i < n; i++) out[i] = (uint8_t)(((x[i] | am) == a) & ((y[i] | bm) == b));
+}
+
 /* Eight rows at once: byte j of a word gets bit j of the bitmap's byte, as 0 or 255. */
 LOOP void LOOP_NAME(putBits)(const uint8_t *bits, uint32_t n, int value, uint8_t *out) {
   const uint64_t ones = UINT64_C(0x0101010101010101);
@@ -145,6 +153,7 @@ static const FilterLoops LOOP_NAME(loops) = {LOOP_STRING(LOOP_NAME(loops)),
                                              LOOP_NAME(lookup16),
                                              LOOP_NAME(step16),
                                              LOOP_NAME(step32),
+                                             LOOP_NAME(pair),
                                              LOOP_NAME(putBits),
                                              LOOP_NAME(andBytes),
                                              LOOP_NAME(orBytes),

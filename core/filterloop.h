@@ -15,6 +15,12 @@
 
 #include <stdint.h>
 
+/* Two bytes at a distance.  A mask of 0x20 is for a letter in either case, which `byte` gives the lower of. */
+typedef struct FilterPair {
+  uint8_t byte[2], mask[2];
+  uint32_t gap; /* from the first to the second */
+} FilterPair;
+
 typedef struct FilterLoops {
   const char *name; /* for people */
   /* out[i] = (lo <= x[i] <= lo + span) != flip, in unsigned arithmetic of the element's width */
@@ -33,6 +39,8 @@ typedef struct FilterLoops {
   /* out[i] = x[i + 1] - x[i] == step */
   void (*step16)(const uint16_t *x, uint32_t n, uint16_t step, uint8_t *out);
   void (*step32)(const uint32_t *x, uint32_t n, uint32_t step, uint8_t *out);
+  /* out[i] = both bytes of the pair are there: the first at x[i], the second at x[i + gap] */
+  void (*pair)(const uint8_t *x, uint32_t n, const FilterPair *pair, uint8_t *out);
   /* out[i] = value where bit i of a bitmap is set; n is rounded up to a multiple of 8 */
   void (*putBits)(const uint8_t *bits, uint32_t n, int value, uint8_t *out);
   /* Of bytes that are 0 or 1: a[i] &= b[i]; a[i] |= b[i]; a[i] ^= 1; their sum */

@@ -207,7 +207,7 @@ static void planReals(FilterTerm *p, const Chunk *k) {
 static int planDict(FilterTerm *p, const Chunk *k) {
   Plan *plan = &p->plan;
   uint64_t i, n = (uint64_t)k->base, most = widthMost(k->width), in = 0, lo = 0, hi = 0, lo0 = 0,
-              hi0 = 0;
+              hi0 = 0, bytes = 0;
   uint8_t *table = tableOf(p);
   if (table == NULL) {
     plan->kind = PLAN_VALUES;
@@ -218,6 +218,7 @@ static int planDict(FilterTerm *p, const Chunk *k) {
     mmapsync_value v;
     int rc = dictValue(k, i, &v);
     if (rc != MMAPSYNC_OK) return rc;
+    if ((bytes += v.n) > k->heap_bytes) return MMAPSYNC_CORRUPT; /* they do not overlap */
     table[i] = (uint8_t)termMatches(p, &v);
     if (table[i]) {
       if (in++ == 0) lo = i;
@@ -245,8 +246,13 @@ static int planDict(FilterTerm *p, const Chunk *k) {
 /* Texts, or blobs, against one value of their kind or several. */
 static void planBytes(FilterTerm *p, const Chunk *k) {
   Plan *plan = &p->plan;
-  int op = p->def.op, collation = k->encoding == CHUNK_BLOB ? MMAPSYNC_BINARY : p->def.collation;
-  int equal = op == MMAPSYNC_EQ || op == MMAPSYNC_NE || op == MMAPSYNC_IS || op == MMAPSYNC_ISNOT;
+  int equal, op = p->def.op,
+             collation = k->encoding == CHUNK_BLOB ? MMAPSYNC_BINARY : p->def.collation;
+  if (op == MMAPSYNC_HAS) {
+    plan->kind = memchr(p->def.values[0].u.p, 0, p->def.values[0].n) ? PLAN_VALUES : PLAN_HAS;
+    return;
+  }
+  equal = op == MMAPSYNC_EQ || op == MMAPSYNC_NE || op == MMAPSYNC_IS || op == MMAPSYNC_ISNOT;
   if (equal && collation != MMAPSYNC_RTRIM) {
     uint64_t step = (uint64_t)p->def.values[0].n + 1; /* the NUL counts */
     plan->kind = PLAN_EQUAL;
@@ -418,8 +424,57 @@ static int runBytes(const FilterTerm *p, const Block *b, const BlockMask *left, 
   return MMAPSYNC_OK;
 }
 
+/* Row i's value of n bytes was looked at: after too many, it is the last. */
+static void blockLooked(Block *b, uint64_t n, uint32_t i) {
+  b->bytes += n;
+  if (b->bytes > FILTER_BYTES) b->n = i + 1;
+}
+
+/* Texts with the term's bytes in them.  The block's texts stand one behind the other, and what is looked for holds no
+** NUL and so does not reach from one into the next: they are searched as one. */
+static int runHas(const FilterTerm *p, Block *b, const BlockMask *left, uint8_t *out) {
+  const Chunk *k = b->k;
+  uint32_t i, row = nextSet(left->row, left->row, 0, b->n); /* the first that is asked about */
+  uint64_t at = loadWidth(k->data, k->width, b->at + row);
+  uint64_t end = loadWidth(k->data, k->width, b->at + b->n), stop = 0;
+  uint64_t next, past; /* where it can stand no more */
+  uint32_t n;
+  BlockMask found;
+  memset(out, 0, b->n);
+  if (at > end || end > k->heap_bytes) return MMAPSYNC_CORRUPT;
+  if (end - at < p->def.values[0].n) return MMAPSYNC_OK;
+  past = end - p->def.values[0].n + 1;
+  while (at < past) {
+    if (b->bytes > FILTER_BYTES) { /* up to the end of the text where it is */
+      while (row < b->n && (stop = loadWidth(k->data, k->width, b->at + row + 1)) <= at) row++;
+      if (row + 1 < b->n) {
+        b->n = row + 1;
+        past = stop < past ? stop : past;
+      }
+    }
+    n = past - at < FILTER_BLOCK ? (uint32_t)(past - at) : FILTER_BLOCK;
+    next = at + n;
+    b->bytes += n;
+    b->loops->pair(k->heap + at + p->pair_at, n, &p->pair, found.row);
+    for (i = nextSet(found.row, found.row, 0, n); i < n;
+         i = nextSet(found.row, found.row, i + 1, n)) {
+      if (!termStandsAt(p, k->heap + at + i)) continue;
+      while (row < b->n && (stop = loadWidth(k->data, k->width, b->at + row + 1)) <= at + i) row++;
+      if (row == b->n) return MMAPSYNC_OK;
+      out[row] = 1; /* and the rest of this text does not matter */
+      if (stop - at >= n) {
+        next = stop;
+        break;
+      }
+      i = (uint32_t)(stop - at) - 1;
+    }
+    at = next;
+  }
+  return MMAPSYNC_OK;
+}
+
 /* Integers and reals of a MIXED chunk by the term's intervals, both, without a branch on which it is. */
-static int runMixed(const FilterTerm *p, const Block *b, const BlockMask *left, uint8_t *out) {
+static int runMixed(const FilterTerm *p, Block *b, const BlockMask *left, uint8_t *out) {
   const Chunk *k = b->k;
   const uint8_t *types = k->aux + b->at;
   int64_t lo = p->lo, hi = p->hi;
@@ -440,6 +495,7 @@ static int runMixed(const FilterTerm *p, const Block *b, const BlockMask *left, 
       if (left->row[i]) {
         if (chunkValue(b->t, k, b->at + i, &v) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
         in = (uint8_t)termMatches(p, &v);
+        blockLooked(b, v.n, i);
       }
     }
     out[i] = in;
@@ -447,7 +503,7 @@ static int runMixed(const FilterTerm *p, const Block *b, const BlockMask *left, 
   return MMAPSYNC_OK;
 }
 
-static int runValues(const FilterTerm *p, const Block *b, const BlockMask *left, uint8_t *out) {
+static int runValues(const FilterTerm *p, Block *b, const BlockMask *left, uint8_t *out) {
   uint32_t i;
   memset(out, 0, b->n);
   for (i = nextSet(left->row, left->row, 0, b->n); i < b->n;
@@ -456,15 +512,16 @@ static int runValues(const FilterTerm *p, const Block *b, const BlockMask *left,
     int rc = chunkValue(b->t, b->k, b->at + i, &v);
     if (rc != MMAPSYNC_OK) return rc;
     out[i] = (uint8_t)termMatches(p, &v);
+    blockLooked(b, v.n, i);
   }
   return MMAPSYNC_OK;
 }
 
-static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask, uint8_t *out);
+static int planBlock(const FilterTerm *p, Block *b, const BlockMask *mask, uint8_t *out);
 
 /* A block of a SPARSE chunk: of its rows that are not NULL, which stand together, as of a block of their own; then
 ** each of them at its row. */
-static int runSparse(const FilterTerm *p, const Block *b, uint8_t *out) {
+static int runSparse(const FilterTerm *p, Block *b, const BlockMask *left, uint8_t *out) {
   BlockMask all, packed;
   Chunk k = *b->k;
   Block in = *b;
@@ -482,20 +539,33 @@ static int runSparse(const FilterTerm *p, const Block *b, uint8_t *out) {
   if (n == 0) return MMAPSYNC_OK;
   if (in.at > k.stored || n > k.stored - in.at) return MMAPSYNC_CORRUPT;
   in.n = n;
-  memset(all.row, 1, n);
+  for (i = 0, n = 0; i < b->n; i += 64) {
+    uint64_t rows = ~bitsWord(b->k->null_bits, (b->at + i) / 64);
+    if (b->n - i < 64) rows &= (UINT64_C(1) << (b->n - i)) - 1;
+    for (; rows && n < in.n; rows &= rows - 1) {
+      all.row[n++] = left->row[i + (uint32_t)__builtin_ctzll(rows)];
+    }
+  }
+  if (n < in.n) return MMAPSYNC_CORRUPT; /* the bitmap became another */
   memset(packed.row, 0, n);
   if (planBlock(p, &in, &all, packed.row) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
+  b->bytes = in.bytes;
   for (i = 0, n = 0; i < b->n; i += 64) {
-    uint64_t left = ~bitsWord(b->k->null_bits, (b->at + i) / 64);
-    if (b->n - i < 64) left &= (UINT64_C(1) << (b->n - i)) - 1;
-    for (; left && n < in.n; left &= left - 1) {
-      out[i + (uint32_t)__builtin_ctzll(left)] = packed.row[n++];
+    uint64_t rows = ~bitsWord(b->k->null_bits, (b->at + i) / 64);
+    if (b->n - i < 64) rows &= (UINT64_C(1) << (b->n - i)) - 1;
+    for (; rows; rows &= rows - 1) {
+      uint32_t row = i + (uint32_t)__builtin_ctzll(rows);
+      if (n == in.n) { /* it ended early, or the bitmap became another */
+        if (row > 0) b->n = row;
+        return MMAPSYNC_OK;
+      }
+      out[row] = packed.row[n++];
     }
   }
   return MMAPSYNC_OK;
 }
 
-static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask, uint8_t *out) {
+static int planBlock(const FilterTerm *p, Block *b, const BlockMask *mask, uint8_t *out) {
   const Plan *plan = &p->plan;
   switch (plan->kind) {
   case PLAN_CONST: memset(out, plan->in, b->n); break;
@@ -509,6 +579,7 @@ static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask,
   case PLAN_LOOKUP: runLookup(p, b, out); break;
   case PLAN_EQUAL: return runEqual(p, b, mask, out);
   case PLAN_SEARCH: runSearch(p, b, mask, out); break;
+  case PLAN_HAS: return runHas(p, b, mask, out);
   case PLAN_BYTES: return runBytes(p, b, mask, out);
   case PLAN_MIXED: return runMixed(p, b, mask, out);
   default: return runValues(p, b, mask, out);
@@ -516,12 +587,12 @@ static int planBlock(const FilterTerm *p, const Block *b, const BlockMask *mask,
   return MMAPSYNC_OK;
 }
 
-int planRun(const FilterTerm *p, const Block *b, BlockMask *mask) {
+int planRun(const FilterTerm *p, Block *b, BlockMask *mask) {
   BlockMask found;
   uint8_t *out = found.row;
   int rc;
   if (b->k->flags & CHUNK_SPARSE) {
-    rc = runSparse(p, b, out);
+    rc = runSparse(p, b, mask, out);
   } else {
     rc = planBlock(p, b, mask, out);
     if (rc == MMAPSYNC_OK && p->plan.nulls) {

@@ -10,6 +10,9 @@
 **
 ** IN.  The values are sorted once.  Those that a column of integers (or of reals) can hold are put into an
 ** array of integers (of doubles); the rest goes to a search by mmapsync_compare().
+**
+** HAS.  Of the bytes that are looked for, two are chosen that are rare in most texts: where both are found at their
+** distance, the rest is compared.
 */
 #define _GNU_SOURCE /* qsort_r */
 #include "filter.h"
@@ -146,6 +149,7 @@ static int classOf(const mmapsync_value *v) {
 int termClass(const FilterTerm *p, int class) {
   int i, c;
   if (p->never) return 0;
+  if (p->def.op == MMAPSYNC_HAS) return class != 2 || p->def.values[0].n == 0 ? 1 : -1;
   if (p->def.op == MMAPSYNC_IN) {
     for (i = 0; i < p->def.nvalues; i++) {
       if (classOf(&p->def.values[i]) == class) return -1;
@@ -156,11 +160,41 @@ int termClass(const FilterTerm *p, int class) {
   return c == class ? -1 : opMatches(p->def.op, class < c ? -1 : 1);
 }
 
+static uint8_t lower(uint8_t c) { return (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c); }
+
+int termStandsAt(const FilterTerm *p, const uint8_t *z) {
+  const uint8_t *want = p->def.values[0].u.p;
+  uint32_t i, n = p->def.values[0].n;
+  if (p->def.collation == MMAPSYNC_BINARY) return memcmp(z, want, n) == 0;
+  for (i = 0; i < n; i++) {
+    if (lower(z[i]) != want[i]) return 0;
+  }
+  return 1;
+}
+
+/* Whether HAS's value occurs in a text. */
+static int termHas(const FilterTerm *p, const mmapsync_value *v) {
+  const uint8_t *z = v->u.p;
+  uint32_t i, n = p->def.values[0].n;
+  const FilterPair *pair = &p->pair;
+  if (n == 0) return 1;
+  if (n > v->n) return 0;
+  for (i = 0; i <= v->n - n; i++) {
+    const uint8_t *x = z + i + p->pair_at;
+    if ((x[0] | pair->mask[0]) == pair->byte[0] &&
+        (x[pair->gap] | pair->mask[1]) == pair->byte[1] && termStandsAt(p, z + i)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 int termMatches(const FilterTerm *p, const mmapsync_value *v) {
   const mmapsync_value *a = p->def.values;
   int lo = 0, hi = p->def.nvalues;
   if (orderIsNull(v)) return p->null_in;
   if (p->never) return 0;
+  if (p->def.op == MMAPSYNC_HAS) return v->type != MMAPSYNC_TEXT || termHas(p, v);
   if (p->def.op != MMAPSYNC_IN) {
     return opMatches(p->def.op, mmapsync_compare(v, a, p->def.collation));
   }
@@ -248,6 +282,39 @@ static int valuesCopy(FilterTerm *p, const mmapsync_term *def) {
   return MMAPSYNC_OK;
 }
 
+/* How common a byte is in texts, roughly; 0: rare. */
+static size_t common(uint8_t c) {
+  static const char often[] = "zqxjkvbpgwyfmucdlhrsnioate ";
+  const char *z = c ? strchr(often, lower(c)) : NULL;
+  return z ? (size_t)(z - often) + 1 : 0;
+}
+
+/* Folds HAS's value and chooses the two bytes. */
+static void hasOpen(FilterTerm *p) {
+  uint8_t *z = (uint8_t *)(uintptr_t)p->def.values[0].u.p; /* our copy */
+  uint32_t i, n = p->def.values[0].n, at[2] = {0, 0};
+  int fold = p->def.collation == MMAPSYNC_NOCASE;
+  for (i = 0; i < n && fold; i++) z[i] = lower(z[i]);
+  for (i = 1; i < n; i++) {
+    if (common(z[i]) < common(z[at[0]])) at[0] = i;
+  }
+  if (n > 1) at[1] = at[0] == 0;
+  for (i = 0; i < n; i++) {
+    if (i != at[0] && common(z[i]) < common(z[at[1]])) at[1] = i;
+  }
+  if (at[1] < at[0]) {
+    i = at[0];
+    at[0] = at[1];
+    at[1] = i;
+  }
+  p->pair_at = at[0];
+  p->pair.gap = at[1] - at[0];
+  for (i = 0; i < 2 && n > 0; i++) {
+    uint8_t c = p->pair.byte[i] = z[at[i]];
+    p->pair.mask[i] = fold && c >= 'a' && c <= 'z' ? 0x20 : 0;
+  }
+}
+
 int termOpen(FilterTerm *p, const mmapsync_term *def) {
   const mmapsync_value *v;
   int op = basicOp(def->op), rc, c;
@@ -263,6 +330,10 @@ int termOpen(FilterTerm *p, const mmapsync_term *def) {
     /* IS and ISNOT compare with NULL as with a value that no other equals. */
     p->never = def->op != MMAPSYNC_ISNOT;
     p->null_in = def->op == MMAPSYNC_IS;
+    return MMAPSYNC_OK;
+  }
+  if (def->op == MMAPSYNC_HAS) {
+    hasOpen(p);
     return MMAPSYNC_OK;
   }
   p->flip = def->op == MMAPSYNC_NE || def->op == MMAPSYNC_ISNOT;

@@ -621,12 +621,14 @@ int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int colla
 #define MMAPSYNC_IS    7 /* NULL is a value like any other */
 #define MMAPSYNC_ISNOT 8
 #define MMAPSYNC_IN    9 /* equals (as EQ) one of the values */
+#define MMAPSYNC_HAS                                                                               \
+  10 /* text in which the value occurs, which is text; what is neither text nor NULL matches, too */
 
 typedef struct mmapsync_term {
   int column;
   int op;        /* MMAPSYNC_EQ ... */
   int collation; /* MMAPSYNC_BINARY ... */
-  int nvalues;   /* 1; of IN any number, 0 too */
+  int nvalues;   /* 1; of IN up to 2^26, 0 too */
   const mmapsync_value *values;
 } mmapsync_term;
 
@@ -634,14 +636,15 @@ typedef struct mmapsync_filter mmapsync_filter;
 
 /* A filter of the table's rows: those that all n terms match, by the rules of mmapsync_compare(); all rows if n
 ** is 0.  The terms and values are copied.  The caller ends *out with mmapsync_filter_close(), before the image
-** and the view.  NOMEM; MISUSE for a column, operator, collation or number of values out of range. */
+** and the view.  NOMEM; MISUSE for a column, operator, collation or number of values out of range, and for HAS
+** with RTRIM, or with what is no text. */
 int mmapsync_filter_open(const mmapsync_table *t, const mmapsync_term *terms, int n,
                          mmapsync_filter **out);
 void mmapsync_filter_close(mmapsync_filter *f); /* NULL is allowed */
 
 /* The next rows that match, from row *from on and below `until`: *n of them, at most MMAPSYNC_FILTER_ROWS, in
 ** rows[], ascending; *from becomes where to go on.  There are no more when *n is 0 and *from is `until`.  *n
-** may be 0 before that: after some hundred thousand rows in vain it returns, so that the caller can look
+** may be 0 before that: after some hundred thousand rows in vain, or some megabytes of text, it returns, so that the caller can look
 ** whether it is to stop.  The first call gives few rows, soon; those that go on where it ended give more.  What is behind the last row of the table does not match.  CORRUPT. */
 #define MMAPSYNC_FILTER_ROWS 1024
 int mmapsync_filter_next(mmapsync_filter *f, uint64_t *from, uint64_t until, uint32_t *rows,
@@ -655,8 +658,9 @@ int mmapsync_filter_prev(mmapsync_filter *f, uint64_t from, uint64_t *until, uin
 /* Whether one row matches, that a key has led to perhaps: 1 or 0; or -MMAPSYNC_CORRUPT. */
 int mmapsync_filter_row(mmapsync_filter *f, uint64_t row);
 
-/* How many of the rows from <= row < until match.  CORRUPT. */
-int mmapsync_filter_count(mmapsync_filter *f, uint64_t from, uint64_t until, uint64_t *count);
+/* How many of the rows from *from on and below `until` match; *from becomes where to go on: `until`, or less after some
+** hundred thousand rows, so that the caller can look whether it is to stop.  CORRUPT. */
+int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, uint64_t *count);
 
 #ifdef __cplusplus
 }

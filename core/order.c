@@ -68,10 +68,27 @@ static int compareBytes(const uint8_t *a, size_t na, const uint8_t *b, size_t nb
   return (na > nb) - (na < nb);
 }
 
+static int onlySpaces(const uint8_t *z, size_t n) {
+  while (n > 0 && *z == ' ') z++, n--;
+  return n == 0;
+}
+
+/* Without trailing spaces, which are looked for only where they would tell: a long text is mostly left alone. */
+static int compareTrimmed(const uint8_t *a, size_t na, const uint8_t *b, size_t nb) {
+  size_t i = 0, n = na < nb ? na : nb;
+  while (i < n && a[i] == b[i]) i++;
+  if (i < n && a[i] != ' ' && b[i] != ' ') return a[i] < b[i] ? -1 : 1;
+  na = onlySpaces(a + i, na - i) ? 0 : na - i; /* what is left of either */
+  nb = onlySpaces(b + i, nb - i) ? 0 : nb - i;
+  if (na == 0 || nb == 0) return (na > 0) - (nb > 0);
+  return a[i] < b[i] ? -1 : 1;
+}
+
 static int compareText(const mmapsync_value *a, const mmapsync_value *b, int collation) {
-  size_t na = textLength(a, collation), nb = textLength(b, collation);
+  size_t na = a->n, nb = b->n;
   const uint8_t *za = a->u.p, *zb = b->u.p;
   size_t i, n = na < nb ? na : nb;
+  if (collation == MMAPSYNC_RTRIM) return compareTrimmed(za, na, zb, nb);
   if (collation != MMAPSYNC_NOCASE) return compareBytes(za, na, zb, nb);
   for (i = 0; i < n; i++) {
     int c = foldByte(za[i]) - foldByte(zb[i]);

@@ -113,6 +113,14 @@ int valueCollation(const char *zColl);
 /* The other way round: "BINARY", ... for MMAPSYNC_BINARY, ... */
 const char *valueCollationName(int eColl);
 
+/* Of the pattern of a LIKE, or a GLOB: how many of its bytes are the beginning of all text that matches; and the
+** longest run of bytes that are in all such text, the first of those.  ASCII only, which has one spelling. */
+typedef struct Pattern {
+  size_t nPrefix;
+  size_t iPart, nPart;
+} Pattern;
+void valuePattern(const char *z, int bGlob, Pattern *pOut);
+
 /* Hands an image value to SQLite.  Text and blobs are handed over in place (SQLITE_STATIC): they live
 ** as long as the channel's pin.  bEnds: what valueEnds() says of its column. */
 void valueResult(sqlite3_context *pCtx, const mmapsync_value *p, int bEnds);

@@ -128,6 +128,24 @@ const char *valueCollationName(int eColl) {
   return azCollation[eColl];
 }
 
+void valuePattern(const char *z, int bGlob, Pattern *pOut) {
+  const char *zWild = bGlob ? "*?[" : "%_";
+  size_t i = 0;
+  pOut->nPrefix = pOut->iPart = pOut->nPart = 0;
+  for (;;) {
+    size_t iRun = i;
+    while (z[i] != '\0' && (z[i] & 0x80) == 0 && strchr(zWild, z[i]) == NULL) i++;
+    if (iRun == 0) pOut->nPrefix = i;
+    if (i - iRun > pOut->nPart) {
+      pOut->iPart = iRun;
+      pOut->nPart = i - iRun;
+    }
+    if (z[i] == '\0' || z[i] == '[')
+      return; /* what a set holds is not looked at, nor what is behind */
+    i++;
+  }
+}
+
 /*
 ** Whether one of the n bytes is zero.  Most texts are short, and a call would take longer.  Eight bytes from p
 ** can be read: what is in an image has the trailer behind it.

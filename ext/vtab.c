@@ -102,6 +102,7 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
     }
   }
   if (rc == SQLITE_OK) {
+    pCur->eInner = -1;
     *ppCursor = &pCur->base;
   } else {
     channelUnpin(p->pChannel);

@@ -7,6 +7,7 @@
 **     vtabroute.c  which key of a snapshot serves a plan, in which order rows come, what that costs
 **     vtabscan.c   xFilter: the values of a plan, and where the rows are that they lead to
 **     vtabwalk.c   xNext: getting these rows
+**     vtabouter.c  that no running statement has an outer join
 **     vtabcheck.c  what is compared row by row, and what sorts rows where no key does
 */
 #ifndef MMAPSYNC_VTAB_H
@@ -40,6 +41,9 @@ typedef struct PlanTerm {
 #define TERM_KEY   8  /* the key that was chosen at prepare time serves it */
 #define TERM_PAIR  16 /* it may stand for a LIKE or GLOB */
 #define TERM_NULL  32 /* IS NULL, IS NOT NULL: the argument says nothing */
+#define TERM_INNER 64 /* of a LIKE or GLOB: how the text begins is not looked at */
+#define TERM_DOUBT                                                                                 \
+  128 /* it may be of an ON that must keep no row away: only where no outer join runs */
 
 typedef struct PlanOrder {
   short iCol; /* declared column, or -1: the rowid */
@@ -180,7 +184,8 @@ struct VtabCursor {
   VtabCursor *pNext;  /* among those that are closed */
   sqlite3_uint64 row; /* where it stands */
   int bEof;
-  int bRowid; /* xRowid was asked of this row */
+  signed char eInner; /* no outer join runs: 1, 0, or -1: not asked yet */
+  int bRowid;         /* xRowid was asked of this row */
   /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
@@ -230,6 +235,11 @@ int vtabDisconnect(sqlite3_vtab *pVtab);
 /* Matches the declared columns with the snapshot that is pinned, unless that was done before.  SQLITE_OK,
 ** or an error code with a sentence in base.zErrMsg. */
 int vtabMatch(VtabTable *p);
+
+/* ---- vtabouter.c ------------------------------------------------------------------------------ */
+
+/* Whether it is sure that no running statement of the connection has an outer join. */
+int outerNone(sqlite3 *db);
 
 /* ---- vtabplan.c ------------------------------------------------------------------------------- */
 

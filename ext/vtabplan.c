@@ -29,14 +29,15 @@
 ** LIKE AND GLOB.  SQLite itself adds `c >= 'ab' AND c < 'ac'` for constant patterns, and for parameters once they
 ** are bound, unless the text could be a number.  Such pairs are marked (value.c says why).  For what is left, the
 ** LIKE or GLOB itself is a term: text that begins as the pattern does.  This holds only for the functions that
-** SQLite has built in, and who adds one of that name makes all statements be prepared anew.  These terms are
-** never omitted.
+** SQLite has built in, and who adds one of that name makes all statements be prepared anew.  A filter leaves
+** only text in which the longest piece of the pattern occurs that has no wildcard.  These terms are never omitted.
 **
 ** OUTER JOINS.  A term of an ON does not keep rows of the table on the left side away, it only leaves them without a
 ** partner.  SQLite does not hand such terms over for that table, but for those with operators that only virtual
 ** tables get: <>, IS NOT, IS NOT NULL, LIKE, GLOB.  Those it hands over up to 3.50 as if they stood in the WHERE,
-** and nothing tells that there is an outer join at all.  So on these hosts none of them is taken.  (What SQLite
-** itself makes of a LIKE or GLOB is right on all.)
+** and nothing tells that there is an outer join at all.  So on these hosts none of them is taken, but for LIKE and
+** GLOB, which are marked: when the statement runs, its text is known (vtabouter.c).  (What SQLite itself makes of
+** a LIKE or GLOB is right on all.)
 **
 ** LIMIT AND OFFSET.  A constant LIMIT says how many rows will be asked for: a hint for the choice between an order
 ** and a better filter.  The OFFSET is taken over where each other term is, exactly, and the order is.  Before
@@ -98,7 +99,8 @@
 **   collation  "b" BINARY, "n" NOCASE, "t" RTRIM
 **   operator   = ! < l > g for = <> < <= > >=, "i" IS, "n" IS NOT, "L" LIKE, "G" GLOB
 **   flag   "i" the argument is the list of an IN; "c" it is a constant; "o" SQLite does not check again;
-**          "k" the key of the route serves it; "p" it may stand for a LIKE; "0" NULL is meant
+**          "k" the key of the route serves it; "p" it may stand for a LIKE; "0" NULL is meant;
+**          "a" a piece of the pattern may be anywhere in the text; "d" used where no outer join runs
 **   ">"    rows come in this order; "#": equal ones stand together
 **   order  column [ "-" ], falling
 **
@@ -120,8 +122,8 @@ static const OpName aOpName[] = {
 };
 #define OP_NAMES ((int)(sizeof(aOpName) / sizeof(aOpName[0])))
 
-static const char aFlagLetter[] = "icokp0"; /* TERM_LIST, ... */
-_Static_assert(TERM_LIST == 1 && TERM_NULL == 32, "a letter for each bit");
+static const char aFlagLetter[] = "icokp0ad"; /* TERM_LIST, ... */
+_Static_assert(TERM_LIST == 1 && TERM_DOUBT == 128, "a letter for each bit");
 
 static const OpName *opName(int op) {
   int i = 0;
@@ -350,9 +352,7 @@ static int opTrusted(int op) {
   switch (op) {
   case SQLITE_INDEX_CONSTRAINT_NE:
   case SQLITE_INDEX_CONSTRAINT_ISNOT:
-  case SQLITE_INDEX_CONSTRAINT_ISNOTNULL:
-  case SQLITE_INDEX_CONSTRAINT_LIKE:
-  case SQLITE_INDEX_CONSTRAINT_GLOB: return sqlite3_libversion_number() >= VERSION_OUTER;
+  case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: return sqlite3_libversion_number() >= VERSION_OUTER;
   default: return 1;
   }
 }
@@ -401,10 +401,16 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   case PLAN_LIKE:
   case PLAN_GLOB:
     pTerm->eColl = pTerm->op == PLAN_LIKE ? MMAPSYNC_NOCASE : MMAPSYNC_BINARY;
-    if (pTerm->iCol < 0 || p->aCol[pTerm->iCol].aff != AFF_TEXT) return 0;
+    if (pTerm->iCol < 0 || p->aCol[pTerm->iCol].aff > AFF_TEXT) return 0;
+    if (p->aCol[pTerm->iCol].aff != AFF_TEXT) pTerm->flags |= TERM_INNER;
+    if (sqlite3_libversion_number() < VERSION_OUTER) pTerm->flags |= TERM_DOUBT;
     if (*ppValue != NULL && sqlite3_value_type(*ppValue) == SQLITE_TEXT) {
       const char *z = (const char *)sqlite3_value_text(*ppValue);
-      if (z == NULL || strchr("%_*?[", *z) != NULL) return 0; /* it begins in any way, or nearly */
+      Pattern pattern;
+      if (z == NULL) return 0;
+      valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
+      if (pattern.nPart == 0) return 0;
+      if (pattern.nPrefix == 0) pTerm->flags |= TERM_INNER;
     }
     return planLike(w);
   case MMAPSYNC_NE:
@@ -440,7 +446,19 @@ static int valuesPair(sqlite3_value *pA, sqlite3_value *pB) {
 }
 
 /*
-** Marks pairs of terms that may stand for a LIKE or GLOB, and takes out the LIKE or GLOB beside them.
+** Whether a LIKE or GLOB says more than how the text begins.
+*/
+static int termPart(const PlanTerm *pTerm, sqlite3_value *pVal) {
+  const char *z = (const char *)(pVal == NULL ? NULL : sqlite3_value_text(pVal));
+  Pattern pattern;
+  if (z == NULL) return 0;
+  valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
+  return pattern.nPart > 0 && pattern.iPart > 0;
+}
+
+/*
+** Marks pairs of terms that may stand for a LIKE or GLOB, and takes out the LIKE or GLOB beside them, or what it says
+** of how the text begins.
 */
 static void planPairs(PlanWork *w) {
   Plan *pPlan = &w->plan;
@@ -459,13 +477,16 @@ static void planPairs(PlanWork *w) {
     }
   }
   for (i = n = 0; i < pPlan->nTerm; i++) {
-    const PlanTerm *a = &pPlan->aTerm[i];
-    if (a->op == PLAN_LIKE || a->op == PLAN_GLOB) {
+    PlanTerm *a = &pPlan->aTerm[i];
+    if ((a->op == PLAN_LIKE || a->op == PLAN_GLOB) && (a->flags & TERM_INNER) == 0) {
       for (j = 0; j < pPlan->nTerm; j++) {
         const PlanTerm *b = &pPlan->aTerm[j];
         if ((b->flags & TERM_PAIR) != 0 && b->iCol == a->iCol && b->eColl == a->eColl) break;
       }
-      if (j < pPlan->nTerm) continue;
+      if (j < pPlan->nTerm) {
+        if (!termPart(a, w->apValue[i])) continue;
+        a->flags |= TERM_INNER;
+      }
     }
     w->aCons[n] = w->aCons[i];
     w->apValue[n] = w->apValue[i];

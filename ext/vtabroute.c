@@ -132,6 +132,7 @@ static void partBounds(const VtabTable *p, const Plan *pPlan, const mmapsync_par
     const PlanTerm *pTerm = &pPlan->aTerm[i];
     const int op = pTerm->op;
     if (!termServes(p, pTerm, pPart)) continue;
+    if ((pTerm->flags & TERM_INNER) != 0) continue;
     if (termIsPrefix(pTerm)) {
       pRoute->iFrom = pRoute->iTo = i;
       return;

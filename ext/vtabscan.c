@@ -32,8 +32,10 @@
 typedef struct TermValue {
   int e;                 /* VALUE_... */
   int bServed;           /* by the key, or the window of rows */
+  int bPrefix;           /* of PLAN_LIKE, PLAN_GLOB: vPart is how they begin */
   mmapsync_value v;      /* of PLAN_LIKE, PLAN_GLOB: the least text that begins so */
   mmapsync_value vEnd;   /* and the first behind all of them */
+  mmapsync_value vPart;  /* and what is in all of them; n is 0: it says nothing */
   mmapsync_value *aList; /* of a list; sqlite3_malloc */
   int nList;
 } TermValue;
@@ -143,28 +145,46 @@ static int valueList(Scan *s, int i) {
 }
 
 /*
-** The bounds of all text that begins as the pattern of a LIKE or GLOB does, up to its first wildcard.  Bytes that
-** are not ASCII end it, too: the functions do not compare bytes there.
+** What all text has in it, and the bounds of all text that begins, as the pattern of a LIKE or GLOB does.  A
+** pattern that is too long is left to SQLite, which complains.
 */
 static int valuePrefix(Scan *s, int i) {
   const PlanTerm *pTerm = &s->pPlan->aTerm[i];
-  const char *zWild = pTerm->op == PLAN_LIKE ? "%_" : "*?[";
   TermValue *pOut = &s->a[i];
   const char *z;
   char *zOut;
-  size_t n = 0, j;
+  Pattern pattern;
+  size_t n, j;
   int rc;
-  pOut->e = VALUE_NONE;
-  if (sqlite3_value_type(s->argv[i]) == SQLITE_NULL) return SQLITE_OK;
   pOut->e = VALUE_SCAN;
-  if ((scanTypes(s, pTerm->iCol) &
-       ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT | MMAPSYNC_TYPES_NUMERIC_TEXT)) != 0) {
+  pOut->vPart.n = 0;
+  if ((pTerm->flags & TERM_DOUBT) != 0) {
+    if (s->pCur->eInner < 0) {
+      s->pCur->eInner = (signed char)outerNone(registryDb(s->p->pRegistry));
+    }
+    if (!s->pCur->eInner) return SQLITE_OK;
+  }
+  if (sqlite3_value_type(s->argv[i]) == SQLITE_NULL) {
+    pOut->e = VALUE_NONE;
     return SQLITE_OK;
   }
   z = (const char *)sqlite3_value_text(s->argv[i]);
   if (z == NULL) return SQLITE_NOMEM;
-  while (z[n] != '\0' && (z[n] & 0x80) == 0 && strchr(zWild, z[n]) == NULL) n++;
-  if (n == 0) return SQLITE_OK;
+  if (sqlite3_value_bytes(s->argv[i]) >
+      sqlite3_limit(registryDb(s->p->pRegistry), SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)) {
+    return SQLITE_OK;
+  }
+  valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
+  pOut->vPart.type = MMAPSYNC_TEXT;
+  pOut->vPart.n = (uint32_t)pattern.nPart;
+  pOut->vPart.u.p = z + pattern.iPart;
+  pOut->bPrefix = pattern.iPart == 0;
+  n = pattern.nPrefix;
+  if ((pTerm->flags & TERM_INNER) != 0 || n == 0) return SQLITE_OK;
+  if ((scanTypes(s, pTerm->iCol) &
+       ~(1u << MMAPSYNC_NULL | 1u << MMAPSYNC_TEXT | MMAPSYNC_TYPES_NUMERIC_TEXT)) != 0) {
+    return SQLITE_OK;
+  }
   zOut = sqlite3_malloc64(2 * n);
   if (zOut == NULL) return SQLITE_NOMEM;
   rc = scanKeep(s, zOut);
@@ -450,14 +470,18 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
 ** Makes a filter of the terms that are left.
 */
 static int scanFilter(Scan *s) {
-  mmapsync_term aTerm[2 * PLAN_TERMS];
+  mmapsync_term aTerm[PLAN_TERMS];
   int n = 0;
   int i;
   for (i = 0; i < s->pPlan->nTerm; i++) {
     const PlanTerm *pTerm = &s->pPlan->aTerm[i];
     const TermValue *pVal = &s->a[i];
     mmapsync_term *pOut = &aTerm[n];
-    if (pVal->bServed || pVal->e > VALUE_MORE) continue;
+    if (pTerm->op >= PLAN_LIKE) {
+      if (pVal->vPart.n == 0 || (pVal->bServed && pVal->bPrefix)) continue;
+    } else if (pVal->bServed || pVal->e > VALUE_MORE) {
+      continue;
+    }
     pOut->column = columnOf(s->p, pTerm->iCol);
     pOut->collation = pTerm->eColl;
     pOut->op = pTerm->op;
@@ -469,10 +493,8 @@ static int scanFilter(Scan *s) {
       pOut->nvalues = pVal->nList;
       pOut->values = pVal->aList;
     } else if (pTerm->op >= PLAN_LIKE) {
-      pOut->op = MMAPSYNC_GE;
-      aTerm[n] = *pOut;
-      aTerm[n].op = MMAPSYNC_LT;
-      aTerm[n++].values = &pVal->vEnd;
+      pOut->op = MMAPSYNC_HAS;
+      pOut->values = &pVal->vPart;
     }
   }
   if (n > 0) {

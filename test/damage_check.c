@@ -187,16 +187,17 @@ static void readFilters(const mmapsync_table *t, int c) {
   if (n == 0 || mmapsync_get(t, 0, c, &v[0]) != MMAPSYNC_OK) v[0] = text("name 7");
   for (i = 1; i < VALUES; i++) v[i] = i % 2 ? integer(i * 5) : real(i * 2.5);
   v[VALUES - 1] = text("name 14");
-  for (op = MMAPSYNC_EQ; op <= MMAPSYNC_IN; op++) {
+  for (op = MMAPSYNC_EQ; op <= MMAPSYNC_HAS; op++) {
     mmapsync_term terms[2] = {{.column = c, .op = op, .nvalues = 1, .values = v},
                               {.column = 0, .op = MMAPSYNC_GE, .nvalues = 1, .values = v + 2}};
     mmapsync_filter *f;
     if (op == MMAPSYNC_IN) terms[0].nvalues = VALUES;
-    if (op == MMAPSYNC_LT) terms[0].values = &v[VALUES - 1];
+    if (op == MMAPSYNC_LT || op == MMAPSYNC_HAS) terms[0].values = &v[VALUES - 1];
     if (mmapsync_filter_open(t, terms, op % 2 ? 2 : 1, &f) != MMAPSYNC_OK) {
       checkFail(__LINE__, "%s: no filter", checkAbout);
     }
-    onlyCorrupt(mmapsync_filter_count(f, 0, 4 * ROWS, &count));
+    at = 0;
+    onlyCorrupt(mmapsync_filter_count(f, &at, 4 * ROWS, &count));
     for (at = from; at < n;) {
       rc = mmapsync_filter_next(f, &at, n, rows, &got);
       onlyCorrupt(rc);

@@ -89,7 +89,7 @@ proc collatedOf {table} {
 }
 proc sampled {t c} { expr {$c eq "rowid" ? "z" : $c} }
 
-# A pattern for LIKE (or for GLOB, if star is *): often a prefix of what a column holds, cut anywhere.
+# A pattern for LIKE (or for GLOB, if star is *): often a prefix of what a column holds, cut anywhere; or a piece of it.
 proc pattern {t c {star %}} {
   set v [literal $t $c]
   if {[chance 25]} { return [pick [list "'a$star'" "'A$star'" "'$star'" "''" "'ab$star'" "'_$star'" "'?$star'" "'${star}a'" \
@@ -99,6 +99,11 @@ proc pattern {t c {star %}} {
   if {[regexp -nocase {^x'((?:[46][1-9a-f])+)'$} $v -> text]} { set v '[binary decode hex $text]' }
   if {[regexp {^'([^']*)'$} $v -> text]} {
     set text '[string range $text 0 [rnd [expr {1 + min(12, [string length $text])}]]-1][pick [list $star $star $star {} _ ?]]'
+    if {[chance 35]} {
+      regexp {^'([^']*)'$} $v -> all
+      set from [rnd [expr {1 + min(12, [string length $all])}]]
+      set text '[pick [list $star $star ?$star _ ${star}_]][string range $all $from [expr {$from + [rnd 6]}]][pick [list $star $star {} _${star}]]'
+    }
     if {[chance 20]} { set text [pick [list [string toupper $text] [string tolower $text]]] }
   } else {
     set text "substr($v,1,[rnd 4])||'$star'"

@@ -119,6 +119,7 @@ const Case cases[] = {
     {"filter.two", "filter, two columns, a row", "SELECT id, price FROM items WHERE qty < 100 AND price > 1000.0", NULL, "ir", PER_ROW, 0},
     {"filter.text", "filter, name = text, a row", "SELECT id, price FROM items WHERE name = 'Compact Steel Lamp'", NULL, "ir", PER_ROW, 0},
     {"filter.like", "filter, name LIKE, a row", "SELECT id, price FROM items WHERE name LIKE '%steel la%'", NULL, "ir", PER_ROW, 0},
+    {"filter.nocase", "filter, name = text COLLATE NOCASE, a row", "SELECT id, price FROM items WHERE name COLLATE NOCASE = 'compact steel lamp'", NULL, "ir", PER_ROW, 0},
     {"filter.null", "filter, IS NOT NULL, a row", "SELECT id, discount FROM items WHERE discount IS NOT NULL", NULL, "ir", PER_ROW, 0},
     {"filter.range", "filter, 1 % that stand together, a row", "SELECT id, price FROM items WHERE created BETWEEN ?1 AND ?2", bindCreatedRange, "ir", PER_ROW, 0},
     {"filter.expr", "filter, an expression, a row", "SELECT id, price FROM items WHERE qty * 2 < 20", NULL, "ir", PER_ROW, 0},
