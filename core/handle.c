@@ -202,6 +202,27 @@ int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash
 /* ---- files ------------------------------------------------------------------------------------ */
 
 /*
+** In a folder that everybody may write to, like /tmp, a file may have been put there by somebody else before us, to
+** get what we publish, or to cut it short when we have it mapped; and it may be another name of a file of ours, to have us
+** overwrite that.  So there a publisher (`mode`: it makes what is missing) writes only to files of its own, or of
+** the folder's owner, and nobody to one with two names.
+*/
+static int handleOwned(mmapsync *h, const char *name, int flags, mode_t mode,
+                       const struct stat *st) {
+  if (!h->common || (flags & O_ACCMODE) == O_RDONLY) return MMAPSYNC_OK;
+  if (st->st_nlink > 1) {
+    return handleError(h, MMAPSYNC_PERM,
+                       "\"%s\": has another name, in a folder that everybody may write to", name);
+  }
+  if (mode && st->st_uid != geteuid() && st->st_uid != h->owner) {
+    return handleError(h, MMAPSYNC_PERM,
+                       "\"%s\": owned by user %u, in a folder that everybody may write to", name,
+                       (unsigned)st->st_uid);
+  }
+  return MMAPSYNC_OK;
+}
+
+/*
 ** A file that exists is opened without O_CREAT: in a folder like /tmp, some kernels refuse O_CREAT
 ** even for an existing file, if it is another user's (fs.protected_regular).  So making one is a
 ** second step, with O_EXCL, and both are tried again if somebody came in between.
@@ -241,11 +262,15 @@ int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, s
     return rc;
   }
   if (!S_ISREG(st->st_mode)) {
+    err = handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a regular file", name);
+  } else {
+    err = handleOwned(h, name, flags, mode, st);
+  }
+  if (err != MMAPSYNC_OK) {
     sysClose(*fd);
     *fd = -1;
-    return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a regular file", name);
   }
-  return MMAPSYNC_OK;
+  return err;
 }
 
 void handleUnlock(mmapsync *h) {
@@ -344,6 +369,9 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
     return handleError(h, MMAPSYNC_MISUSE, "option foreign: expected 0 or 1, found %d",
                        opt->foreign);
   }
+  if (opt->trust != MMAPSYNC_TRUST_MAP && opt->trust != MMAPSYNC_TRUST_COPY) {
+    return handleError(h, MMAPSYNC_MISUSE, "option trust: expected 0 or 1, found %d", opt->trust);
+  }
   if (opt->stamp != 0 && opt->stamp != 1) {
     return handleError(h, MMAPSYNC_MISUSE, "option stamp: expected 0 or 1, found %d", opt->stamp);
   }
@@ -367,6 +395,8 @@ static int handleFolder(mmapsync *h, const char *path, size_t n, char *real) {
   if (!realpath(given, real) || sysStat(real, &st) != 0) err = errno;
   switch (err) {
   case 0:
+    h->common = (st.st_mode & S_IWOTH) != 0;
+    h->owner = st.st_uid;
     if (S_ISDIR(st.st_mode)) return MMAPSYNC_OK;
     return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a folder", given);
   case ENOENT: return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": no such folder", given);
@@ -454,14 +484,19 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 }
 
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt) {
-  int rc, pins;
+  int rc, pins, trust;
   if (h->writer.open) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   }
   pins = h->opt.pins;
+  trust = h->opt.trust;
   rc = handleOptions(h, opt);
   if (rc != MMAPSYNC_OK) return rc;
   h->about.quick = 0;
+  if (opt->trust != trust) {
+    copyForget(h);
+    handleDetach(h);
+  }
   if (h->state && opt->pins != pins) {
     h->state->pins->kind = 0; /* the next read attaches anew */
     h->state->pins->chosen = 0;
@@ -481,6 +516,7 @@ void mmapsync_close(mmapsync *h) {
   if (h->builder) mmapsync_build_abort(h->builder);
   if (h->writer.open) writeAbort(h);
   handleDetach(h);
+  copyForget(h);
   free(h->path);
   free(h);
 }

@@ -180,6 +180,17 @@ typedef struct mmapsync mmapsync;
                                    ** does where a data file would have to be replaced, which they do not
                                    ** notice */
 
+/* Whether those who may write the channel's files are trusted to leave them as long as they are, and bytes that are
+** published alone.  A look at what somebody else has cut off kills a process (SIGBUS). */
+#define MMAPSYNC_TRUST_MAP 0 /* they are: all is mapped and read in place (default) */
+#define MMAPSYNC_TRUST_COPY                                                                        \
+  1 /* they are not.  A reader maps nothing: it makes a private copy
+                                   ** of each snapshot that it reads, once, and compares it with its hash.
+                                   ** It holds nothing that a writer waits for, reads nothing of the crate,
+                                   ** and a read costs a few microseconds.  A writer does not map
+                                   ** P_readers, which readers may write to, and makes P_state with mode
+                                   ** 0640; the other files are its own */
+
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -189,6 +200,7 @@ typedef struct mmapsync_options {
   int verify;        /* MMAPSYNC_VERIFY_... */
   int pins;          /* MMAPSYNC_PIN_... */
   int foreign;       /* MMAPSYNC_FOREIGN_... */
+  int trust;         /* MMAPSYNC_TRUST_... */
   int stamp; /* 1: note in the slot since when a view is held, for mmapsync_readers(), which takes
                      ** a look at the clock for each; default 0 */
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
@@ -213,7 +225,7 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 void mmapsync_close(mmapsync *h);
 
 /* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is
-** out of range. */
+** out of range.  If `trust` is another, all files are opened anew, and a lock that is held is given back. */
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt);
 
 /* The options in force; good until the handle ends. */
@@ -243,7 +255,7 @@ typedef struct mmapsync_view {
   uint32_t kind;     /* MMAPSYNC_KIND_... */
   uint32_t pid;      /* the process that published it, in its own PID namespace; 0 if unknown */
   int switched;      /* 1 if this handle's last read saw another snapshot, or this is its first */
-  uint32_t pin;      /* MMAPSYNC_PIN_...: what holds it; the rest is private */
+  uint32_t pin;      /* MMAPSYNC_PIN_...: what holds it; AUTO: it is a copy.  The rest is private */
   uint32_t noted;
   struct mmapsync_map *map;
 } mmapsync_view;

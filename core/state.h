@@ -263,6 +263,9 @@ static inline _Atomic uint32_t *stateLow(StateShared *s) {
 ** until stateFinish(). */
 int stateOpen(struct mmapsync *h, int create);
 
+/* Reads what the state file at the path says now, without mapping it.  EMPTY; CORRUPT; others of handleOpen(). */
+int stateLook(struct mmapsync *h, StateShared *out);
+
 /* Gives an empty state file its 16 bytes and maps it.  The caller holds the writer's lock. */
 int stateFinish(struct mmapsync *h);
 
