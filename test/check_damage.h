@@ -16,6 +16,11 @@
 static uint8_t *good; /* its bytes */
 static size_t goodSize;
 
+static inline void goodFree(void) {
+  free(good);
+  good = NULL;
+}
+
 /* Publishes it, and keeps its bytes in `good`. */
 static inline void goodBuild(mmapsync *h) {
   static const mmapsync_column_def cols[] = {

@@ -141,7 +141,7 @@ static void caseScribbleData(void) {
   hostileStart(0, endings);
   CHECK(scribbledReads(everyKind, 4) > 10);
   hostileEnd();
-  free(good);
+  goodFree();
 }
 
 /* A channel of which nothing stands still. */
@@ -150,9 +150,9 @@ static void caseScribbleAll(void) {
                                         "_data_0", "_data_1", NULL};
   mmapsync *h = channelOpen(), *r = channelOpenPins(MMAPSYNC_PIN_SLOT);
   goodBuild(h);
-  free(good);
+  goodFree();
   goodBuild(h);
-  free(good);
+  goodFree();
   OK(r, mmapsync_verify(r));
   mmapsync_close(r);
   mmapsync_close(h);
@@ -204,6 +204,56 @@ static void caseScribbleReaders(void) {
   scribbleReaders(MMAPSYNC_TRUST_COPY, MMAPSYNC_LOCK_WRITE);
   scribbleReaders(MMAPSYNC_TRUST_COPY, MMAPSYNC_LOCK_HOLD);
 }
+
+/* Who looks for a NUL that was taken away finds one behind the mapping. */
+static void caseGuard(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), length, i;
+  int trust;
+  for (trust = MMAPSYNC_TRUST_MAP; trust <= MMAPSYNC_TRUST_COPY; trust++) {
+    mmapsync *w = channelOpen(), *h = openTrust(trust, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5);
+    mmapsync_view view;
+    uint8_t *bytes = malloc(4 * page);
+    const char *z;
+    memset(bytes, 'x', 4 * page);
+    OK(w, mmapsync_write(w, bytes, 3 * page - 100, NULL));
+    OK(h, mmapsync_read(h, &view));
+    length = trust == MMAPSYNC_TRUST_MAP ? 3 * page : view.size;
+    filePoke("_data_0", 0, bytes, 3 * page); /* over the trailer, to the page's end */
+    z = view.data;
+    CHECK(strlen(z) == length && strlen(z + page) == length - page);
+    for (i = length; i < (length + page - 1) / page * page + page; i++) CHECK(z[i] == 0);
+    mmapsync_release(h, &view);
+    free(bytes);
+    mmapsync_close(h);
+    mmapsync_close(w);
+    channelRemove();
+  }
+}
+
+/* One who changes what tells that a file was replaced at the worst moment, each time: nobody gets in, and nobody waits
+** for ever. */
+static PageShared *restlessPage;
+static int restlessFstat(int fd, struct stat *out) {
+  atomic_fetch_add(&restlessPage->replaced[0], 2);
+  atomic_fetch_add(&restlessPage->replaced[1], 2);
+  return fstat(fd, out);
+}
+static void restless(int kind) {
+  mmapsync *w = channelOpen(), *h = channelOpenPins(kind);
+  mmapsync_view view;
+  PUBLISH(w, 1, 100, NULL);
+  restlessPage = pageNow(PROT_READ | PROT_WRITE);
+  CHECK(sysSet("fstat", (SysFunction)restlessFstat) == 0);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_BUSY, "\"%s\": changes faster than it can be read",
+        checkPath);
+  CHECK(sysSet(NULL, NULL) == 0);
+  READS(h, 1);
+  PINS(w, 0, 0);
+  munmap(restlessPage, PAGE_SIZE_BYTES);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+static void caseRestless(void) { eachKind(restless); }
 
 /* ---- cutting -------------------------------------------------------------------------------------- */
 
@@ -295,6 +345,19 @@ static void caseCutMapped(void) {
 
 /* ---- what a publisher who does not trust readers still sees --------------------------------------- */
 
+/* In place of pread(): of many slots at once the notes are not had, but those of long ago. */
+static ssize_t tornRead(int fd, void *to, size_t n, off_t at) {
+  ssize_t got = pread(fd, to, n, at);
+  size_t i;
+  if (n > SLOT_SIZE) {
+    for (i = 0; (ssize_t)((i + 1) * SLOT_SIZE) <= got; i++) {
+      ((uint8_t *)to)[i * SLOT_SIZE] &= SLOT_MASK;
+      memset((uint8_t *)to + i * SLOT_SIZE + 1, 0, 7);
+    }
+  }
+  return got;
+}
+
 /* Readers by slot are waited for, and left their file, though the publisher does not map P_readers; dead ones
 ** cost nothing, and sleepers are woken. */
 static void caseApart(void) {
@@ -333,6 +396,17 @@ static void caseApart(void) {
     CHECK(result.replaced == 0 && result.waited_ms == 0);
   }
   PEER_HOLDS(&p, 0);
+  /* A word that comes out with bytes of an older note: it is read again before it is believed. */
+  q = peerStart(MMAPSYNC_PIN_SLOT);
+  PEER_PINS(&q, 0, 11);
+  PUBLISH(w, 12, 100, NULL);
+  CHECK(sysSet("pread", (SysFunction)tornRead) == 0);
+  PUBLISH(w, 13, 100, &result);
+  CHECK(sysSet(NULL, NULL) == 0);
+  CHECK(result.replaced == 1 && result.held == 1);
+  PEER_HOLDS(&q, 0);
+  PEER_RELEASES(&q, 0);
+  peerEnd(&q);
   PEER_RELEASES(&p, 0);
   peerEnd(&p);
   for (i = 0; i < 70; i++) mmapsync_close(many[i]);
@@ -382,35 +456,39 @@ static void caseCopyFollows(void) {
   mmapsync_close(w);
 }
 
-/* A writer that never rests, and a payload that takes longer to copy than it takes to write two: a pin makes it wait. */
-static void caseCopyBusy(void) {
-  pid_t pid, parent = getpid();
+/* A writer that publishes twice whenever a payload begins to be copied.  A pin makes it leave the file alone. */
+static mmapsync *busyWriter;
+static uint64_t busyNumber;
+static ssize_t busyRead(int fd, void *to, size_t n, off_t at) {
+  if (n > 4096) {
+    busyNumber += 2;
+    PUBLISH(busyWriter, busyNumber - 1, 2000, NULL);
+    PUBLISH(busyWriter, busyNumber, 2000, NULL);
+  }
+  return pread(fd, to, n, at);
+}
+static void copyBusy(int lock) {
   mmapsync *h = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5);
-  uint64_t last = 0;
-  int i;
-  fflush(stdout);
-  pid = fork();
-  CHECK(pid >= 0);
-  if (pid == 0) {
-    mmapsync *w = openWith(1000, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_HOLD);
-    uint64_t n;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (n = 1; getppid() == parent; n++) PUBLISH(w, n, 300000, NULL);
-    _exit(0);
-  }
-  while (mmapsync_sequence(h, &last) != MMAPSYNC_OK) usleep(1000);
-  for (i = 0; i < 20; i++) {
-    mmapsync_view view;
-    uint64_t n;
-    OK(h, mmapsync_read(h, &view));
-    n = payloadNumber(view.data, view.size);
-    CHECK(n >= last && n > 0);
-    last = n;
-    mmapsync_release(h, &view);
-  }
-  kill(pid, SIGKILL);
-  waitpid(pid, NULL, 0);
+  mmapsync_view view;
+  uint64_t before;
+  busyWriter = openWith(0, MMAPSYNC_PIN_AUTO, lock);
+  busyNumber = 2;
+  PUBLISH(busyWriter, 1, 2000, NULL);
+  PUBLISH(busyWriter, 2, 2000, NULL);
+  CHECK(sysSet("pread", (SysFunction)busyRead) == 0);
+  before = busyNumber;
+  OK(h, mmapsync_read(h, &view));
+  CHECK(busyNumber > before + 4); /* not at once */
+  WHOLE(&view, view.sequence);
+  CHECK(sysSet(NULL, NULL) == 0);
+  mmapsync_release(h, &view);
   mmapsync_close(h);
+  mmapsync_close(busyWriter);
+  channelRemove();
+}
+static void caseCopyBusy(void) {
+  copyBusy(MMAPSYNC_LOCK_WRITE);
+  copyBusy(MMAPSYNC_LOCK_HOLD);
 }
 
 /* ---- sentences ------------------------------------------------------------------------------------ */
@@ -495,6 +573,8 @@ int main(int argc, char **argv) {
   static const CheckCase cases[] = {{"scribble-data", caseScribbleData},
                                     {"scribble-all", caseScribbleAll},
                                     {"scribble-readers", caseScribbleReaders},
+                                    {"guard", caseGuard},
+                                    {"restless", caseRestless},
                                     {"cut-copy", caseCutCopy},
                                     {"cut-readers", caseCutReaders},
                                     {"cut-mapped", caseCutMapped},
