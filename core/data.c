@@ -81,7 +81,8 @@ void trailerWipe(TrailerShared *to) {
 /* ---- mappings --------------------------------------------------------------------------------- */
 
 int dataHoles(uint64_t size, uint64_t blocks) {
-  return size > HOLES_LEAST && blocks < size / 512 / HOLES_TIMES;
+  /* No blocks at all: a file system that does not tell. */
+  return size > HOLES_LEAST && blocks != 0 && blocks < size / 512 / HOLES_TIMES;
 }
 
 void dataOrphan(mmapsync *h, unsigned index) {

@@ -9,6 +9,33 @@
 **
 ** A handle whose open failed has no path.  It knows its sentence, and whatever else is asked of it
 ** fails in stateOpen(), where every read and every write begins.
+**
+** WHO CAN DO WHAT TO WHOM.  Permissions of the files decide; nothing else is asked.
+**
+**  1. Who may publish: whoever may write P_state, P_writer and the data files (and P_readers, if he makes the
+**     channel).  He decides what readers see.
+**  2. What he can do to a reader.  An image may lie: then answers are wrong, or CORRUPT, but nothing is read outside of
+**     the mapping (image.h), no loop is without an end, memory is taken in proportion to what the file really holds,
+**     and no name in it is taken for SQL.  That is so, too, when he changes bytes while they are looked at (shared.h,
+**     and data.h, GUARD).  But what a mapped text is handed to must bear that as well, and not all of SQLite's
+**     functions do: some go through a text twice, and make room by what they found first.  And if he cuts a file short,
+**     a look at what is gone is a signal, SIGBUS.  For both: MMAPSYNC_TRUST_COPY (copy.c).
+**  3. What a reader can do to others.  With read permission he can hold snapshots, which costs each publish that
+**     meets a new pin of his the grace time, and memory for one more payload; he can take the writer's lock, for
+**     flock() asks for no more, and keep publishers out (BUSY).  He cannot change what others see.
+**     With write permission on P_readers he can also void the pins of others who pin by slots, so that what they
+**     read is overwritten; and cut that file short, which kills those who have it mapped: readers by slot,
+**     and publishers but for those with MMAPSYNC_TRUST_COPY (slots.h, APART).
+**     With write permission on P_state, which only the crate's readers need, he is as good as a publisher.  (One with
+**     MMAPSYNC_TRUST_COPY makes it without, for the group.)
+**  4. Who may write to the folder can put anything at the names.  No link is followed, and nothing is opened but
+**     regular files, without a wait.  In a folder that everybody may write to, nobody publishes to files of another
+**     user, or to a file that has a second name (handleOwned()).  A reader takes there what he finds: who came first
+**     is the publisher.  Folders above the last are the caller's to choose.
+**  5. A schema that somebody else wrote gets to read no channel, and to publish none: tables and functions that do
+**     are for direct use only, and what only gives numbers obeys trusted_schema (ext/functions.c).
+**  6. Paths: empty, with a NUL, or too long for the names of all files is refused before anything is opened; `..`
+**     and relative ones are resolved once, as above.
 */
 #include "handle.h"
 

@@ -89,6 +89,8 @@
 ** PERMISSION.  A reader needs read permission on the state file, P_writer and the data files.  If it may write
 ** P_readers, too, a read costs a few nanoseconds; if it may not, two system calls.  What a writer of another
 ** kind, the mmap-sync crate, publishes can only be read by who may write the state file.
+**    In a folder that everybody may write to, a writer gets PERM for a file of another user, but for the folder's
+** owner, and for one that has a second name.  Who can do what to whom is at the head of handle.c.
 **
 ** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  Readers that have died
 ** are not waited for.  Who still holds a view when that time is over keeps it, with its bytes: the write goes
@@ -582,8 +584,9 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
 **                       there is one more than there are rows
 **     DICT8, DICT16     the number of a text; aux[number] and aux[number + 1] are as a TEXT's elements
 **
-** Offsets and numbers are as they stand in the snapshot, unchecked: a number must be less than base, an offset less
-** than the next one, and that at most heap_bytes, or the snapshot is damaged. */
+** Offsets and numbers are as they stand in the snapshot, unchecked, and may change while somebody harms it, so each
+** is to be read once: a number must be less than base, an offset less than the next one, and that at most heap_bytes,
+** or the snapshot is damaged. */
 typedef struct mmapsync_run {
   const void *data;
   const uint8_t *null_bits; /* a NULL pointer: no row is NULL */
