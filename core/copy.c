@@ -18,8 +18,8 @@
 ** trailer and the hash that goes with it is a publisher; that its image may lie is known to imageopen.c.)
 **
 ** Steps 1 and 2 are made for every read, and cost some microseconds.  Step 4 is made once a snapshot, and costs
-** what it takes to copy and hash it, and its size in memory, in each process; the copy before it goes first, unless
-** it is still in use.  (Memory sealed against shrinking, memfd_create(), would need no copy.  But it has no name that
+** what it takes to copy and hash it, and its size in memory, in each process; the copy before it gives its memory,
+** unless it is still in use.  (Memory sealed against shrinking, memfd_create(), would need no copy.  But it has no name that
 ** a reader could open, so a process would have to hand it out; and the seal can be had from a publisher only, who
 ** is the one not to be trusted.)
 **
@@ -46,6 +46,9 @@
 /* How often a snapshot that has gone in the meantime is tried again, and how often without a pin. */
 #define COPY_ROUNDS  32
 #define COPY_FREE    2
+
+/* Memory that is so many times what is needed is not kept. */
+#define SPARE_TIMES  4
 
 /* Bytes read and hashed, while they are in a core's cache; and from one question whether to go on to the next. */
 #define COPY_CHUNK   ((size_t)128 << 10)
@@ -108,19 +111,30 @@ static int copyTrailer(mmapsync *h, int fd, const struct stat *st, uint64_t vers
                      "\"%s\": no valid trailer: only a snapshot with its hash can be copied", name);
 }
 
-/* Memory for a copy.  A page behind it stays zero: data.h, GUARD. */
-static DataMap *copyNew(mmapsync *h, size_t size) {
-  DataMap *map = calloc(1, sizeof(*map));
+/* Memory for a copy: that of the one before, if nobody uses it any more and it fits, since fresh pages cost more than
+** what is read to them.  A page behind the copy is zero: data.h, GUARD. */
+static DataMap *copyRoom(mmapsync *h, size_t size) {
+  size_t need = (size + h->page - 1) / h->page * h->page + h->page;
+  DataMap *map = h->copy;
   void *base;
+
+  h->copy = NULL;
+  if (map && map->refs == 1 && map->mapped >= need && map->mapped / SPARE_TIMES <= need) {
+    memset((uint8_t *)(uintptr_t)map->base + size, 0, need - size);
+    map->length = size;
+    return map;
+  }
+  dataUnref(map);
+  map = calloc(1, sizeof(*map));
   if (!map) return NULL;
-  map->refs = 1;
-  map->length = size;
-  map->mapped = (size + h->page - 1) / h->page * h->page + h->page;
-  base = sysMap(map->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  base = sysMap(need, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
   if (!base) {
     free(map);
     return NULL;
   }
+  map->refs = 1;
+  map->length = size;
+  map->mapped = need;
   map->base = base;
   return map;
 }
@@ -161,8 +175,7 @@ static int copyMake(mmapsync *h, int fd, const struct stat *st, const Trailer *t
   if (dataHoles((uint64_t)st->st_size, (uint64_t)st->st_blocks)) {
     return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": damaged: mostly holes", name);
   }
-  copyForget(h);
-  map = copyNew(h, size);
+  map = copyRoom(h, size);
   if (!map) return handleNomem(h);
   rc = copyBytes(h, fd, (uint8_t *)(uintptr_t)map->base, size, name, &got, &hash);
   if (rc == MMAPSYNC_OK && got < size) {

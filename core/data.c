@@ -129,6 +129,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
     rc = handleNomem(h);
     goto done;
   }
+  map->mapped = 0;
   base = length ? sysMapGuarded(length, h->page, fd, &map->mapped) : NULL;
   if (length && !base) {
     rc = handleSystem(h, name, "map", errno);
@@ -161,7 +162,7 @@ done:
 }
 
 void dataUnmap(DataMap *map) {
-  if (map->length) sysUnmap((void *)(uintptr_t)map->base, map->mapped);
+  if (map->mapped) sysUnmap((void *)(uintptr_t)map->base, map->mapped);
   stateUnref(map->state);
   free(map);
 }
