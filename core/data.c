@@ -10,7 +10,8 @@
 **
 ** LENGTH.  A look at a mapped page past the file's end kills, too.  A writer sees to it that a file it
 ** has not looked after, because others held the lock meanwhile, is still as long as it was before it
-** touches it.  A reader cannot: who cuts off what readers have mapped kills them.
+** touches it.  A reader cannot: who cuts off what readers have mapped kills them, unless they read private copies
+** (copy.c).
 **
 ** A reader touches no more of a file than the snapshot it has pinned and its trailer take.  So whatever a
 ** write in progress has added to the file's end can be cut off again.
@@ -54,7 +55,7 @@ int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out) {
   memcpy(out, copy, sizeof(*out));
   return memcmp(out->magic, trailerMagic, sizeof(trailerMagic)) == 0 &&
          out->format == TRAILER_FORMAT && out->version == version &&
-         out->check == trailerCheck(out);
+         out->sequence - 1 < SEQUENCE_MOST - 1 && out->check == trailerCheck(out);
 }
 
 void trailerStore(TrailerShared *to, Trailer *t) {
@@ -78,6 +79,11 @@ void trailerWipe(TrailerShared *to) {
 }
 
 /* ---- mappings --------------------------------------------------------------------------------- */
+
+int dataHoles(uint64_t size, uint64_t blocks) {
+  /* No blocks at all: a file system that does not tell. */
+  return size > HOLES_LEAST && blocks != 0 && blocks < size / 512 / HOLES_TIMES;
+}
 
 void dataOrphan(mmapsync *h, unsigned index) {
   DataMap *map = h->maps[index];
@@ -123,7 +129,8 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
     rc = handleNomem(h);
     goto done;
   }
-  base = length ? sysMap(length, PROT_READ, MAP_SHARED, fd) : NULL;
+  map->mapped = 0;
+  base = length ? sysMapGuarded(length, h->page, fd, &map->mapped) : NULL;
   if (length && !base) {
     rc = handleSystem(h, name, "map", errno);
     free(map);
@@ -136,6 +143,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   map->state = stateRef(h->state);
   map->base = base ? base : dataNothing;
   map->length = length;
+  map->holes = dataHoles((uint64_t)st.st_size, (uint64_t)st.st_blocks);
   map->device = st.st_dev;
   map->inode = st.st_ino;
   map->checked = version;
@@ -154,7 +162,7 @@ done:
 }
 
 void dataUnmap(DataMap *map) {
-  if (map->length) sysUnmap((void *)(uintptr_t)map->base, map->length);
+  if (map->mapped) sysUnmap((void *)(uintptr_t)map->base, map->mapped);
   stateUnref(map->state);
   free(map);
 }

@@ -32,6 +32,15 @@
 ** The trailer is written while nobody may read it, and published with the payload.  But a reader that
 ** outlived the grace time may look at it while it is wiped (state.h), so both sides access it as
 ** eight atomic words; no order is asked of them.
+**
+** GUARD.  A reader's mapping ends with a page of zeros of its own.  Texts are handed out with the NUL that follows
+** them, to programs that look for it, as SQLite does; one who writes to the file meanwhile can take the NUL away,
+** and the last text's reader would run out of the mapping.
+**
+** HOLES.  A publisher reserves every byte that it publishes, so a snapshot takes as much room on the device as it
+** has bytes, or somewhat less where the file system compresses.  A file of which almost nothing is there can claim
+** any size at no cost.  Nothing is allocated by what such a file says: it is refused as a table image, and as what
+** a private copy is made of.
 */
 #ifndef MMAPSYNC_DATA_H
 #define MMAPSYNC_DATA_H
@@ -68,6 +77,9 @@ _Static_assert(offsetof(Trailer, format) == 8 && offsetof(Trailer, kind) == 10 &
                    offsetof(Trailer, time_ns) == 40 && offsetof(Trailer, previous) == 48 &&
                    offsetof(Trailer, check) == 56,
                "the trailer's layout is fixed");
+
+/* Sequences are below this; what is not was counted by nobody.  (And 0 is not one.) */
+#define SEQUENCE_MOST (UINT64_C(1) << 62)
 
 /* The same, as it stands in a data file. */
 typedef struct TrailerShared {
@@ -106,12 +118,19 @@ typedef struct mmapsync_map {
   State *state;        /* the state file under which it was mapped */
   const uint8_t *base; /* never NULL, 64-byte aligned */
   size_t length;       /* bytes of the file that may be read there */
+  size_t mapped;       /* bytes to unmap: with the guard */
+  int holes;           /* most of the file takes no room: see HOLES */
   dev_t device;
   ino_t inode;
   uint32_t replaced; /* replaced[index] of P_writer, as it was noted before this was mapped */
   uint64_t checked;  /* a version word for which this was compared with the file at the path, after
                     ** the word was met, and was up to date; see readShows() */
 } DataMap;
+
+/* Whether a file holds so little of the bytes that it has that nobody can have reserved them; see HOLES. */
+#define HOLES_LEAST ((uint64_t)64 << 20) /* below this size it does not matter */
+#define HOLES_TIMES 64                   /* nobody compresses so well */
+int dataHoles(uint64_t size, uint64_t blocks);
 
 /* Makes h->maps[index] good for the snapshot `version`: maps the file again, or leaves the mapping
 ** if it is of the same file and no shorter than it need be, and notes `checked`.  `replaced`

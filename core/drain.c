@@ -119,18 +119,24 @@ static uint32_t drainFrom(const HandleDrain *drain, unsigned index) {
   return 0;
 }
 
-/* Clears a dead owner's pin.  0 if the word is another by now: a new owner's, most likely. */
-static int drainClear(Slot *slot, uint64_t word) {
+/* Clears a dead owner's pin.  0 if the word is another by now: a new owner's, most likely.  Apart it is passed over:
+** a new owner comes too late to be waited for (state.h, C1, 8). */
+static int drainClear(Slots *slots, uint32_t k, uint64_t word) {
+  if (slots->apart) return 1;
   /* sequentially consistent, and acquires: the dead one's reads are over */
-  return atomic_compare_exchange_strong_explicit(&slot->word, &word, word & ~SLOT_MASK,
-                                                 memory_order_seq_cst, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&slots->shared->slot[k].word, &word,
+                                                 word & ~SLOT_MASK, memory_order_seq_cst,
+                                                 memory_order_relaxed);
 }
 
 /* A slot whose pin does not count.  If its owner is dead, nobody is to be shown as a reader for ever. */
-static int drainLeft(mmapsync *h, Slot *slot, uint32_t k, uint64_t word) {
-  int alive = slotsAlive(&h->writer.drain.slots, k);
+static int drainLeft(mmapsync *h, uint32_t k, uint64_t word) {
+  Slots *slots = &h->writer.drain.slots;
+  int alive;
+  if (slots->apart) return MMAPSYNC_OK;
+  alive = slotsAlive(slots, k);
   if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
-  if (!alive) (void)drainClear(slot, word);
+  if (!alive) (void)drainClear(slots, k, word);
   return MMAPSYNC_OK;
 }
 
@@ -142,22 +148,28 @@ static int drainSlots(mmapsync *h, Drain *d) {
   int rc = slotsUsed(h, &drain->slots, &used);
 
   for (k = 0; rc == MMAPSYNC_OK && k < used; k++) {
-    Slot *slot = &drain->slots.shared->slot[k];
-    for (;;) {
-      /* sequentially consistent: comes after the load of the version word in writePrepare(); pairs with
-      ** the claim in slotEnter(), and acquires what slotLeave() released */
-      uint64_t word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
+    int again;
+    for (again = 0;; again = 1) {
+      const Slot *slot;
+      uint64_t word;
       int alive = 1, mine;
+      rc = slotsAt(h, &drain->slots, k, again, &slot);
+      if (rc != MMAPSYNC_OK) return rc;
+      /* sequentially consistent: comes after the load of the version word in writePrepare(); pairs with
+      ** the claim in slotEnter(), and acquires what slotLeave() released.  (Of a copy it is what slotsRead()
+      ** says.) */
+      word = atomic_load_explicit(&slot->word, memory_order_seq_cst);
       if (!(word & bit)) break;
+      if (drain->slots.apart && !again) continue; /* slots.h, APART, 3 */
       mine = own->slot && own->number == k;
       if (slotNote(word, d->index) < d->from / 2) { /* half of each: slots.h */
-        if (drain->fresh && !mine) rc = drainLeft(h, slot, k, word);
+        if (drain->fresh && !mine) rc = drainLeft(h, k, word);
         break;
       }
       if (!mine && (d->looks >= LOOKS || d->over)) alive = slotsAlive(&drain->slots, k);
       if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
       if (!alive) {
-        if (drainClear(slot, word)) break;
+        if (drainClear(&drain->slots, k, word)) break;
         /* If it goes on like this it is damage; a claim that was made after our load of the version word need
         ** not be waited for. */
         if (d->over) break;
@@ -329,6 +341,7 @@ int drainWait(mmapsync *h) {
 
 int drainWaiting(mmapsync *h) {
   SlotsShared *slots = h->writer.drain.slots.shared;
+  if (!slots) return 1; /* apart: all are woken */
   /* relaxed: mostly nobody waits, and then this should cost no more than a load */
   return atomic_load_explicit(&slots->waiting, memory_order_relaxed) != 0 &&
          atomic_exchange_explicit(&slots->waiting, 0, memory_order_seq_cst) != 0;

@@ -9,6 +9,33 @@
 **
 ** A handle whose open failed has no path.  It knows its sentence, and whatever else is asked of it
 ** fails in stateOpen(), where every read and every write begins.
+**
+** WHO CAN DO WHAT TO WHOM.  Permissions of the files decide; nothing else is asked.
+**
+**  1. Who may publish: whoever may write P_state, P_writer and the data files (and P_readers, if he makes the
+**     channel).  He decides what readers see.
+**  2. What he can do to a reader.  An image may lie: then answers are wrong, or CORRUPT, but nothing is read outside of
+**     the mapping (image.h), no loop is without an end, memory is taken in proportion to what the file really holds,
+**     and no name in it is taken for SQL.  That is so, too, when he changes bytes while they are looked at (shared.h,
+**     and data.h, GUARD).  But what a mapped text is handed to must bear that as well, and not all of SQLite's
+**     functions do: some go through a text twice, and make room by what they found first.  And if he cuts a file short,
+**     a look at what is gone is a signal, SIGBUS.  For both: MMAPSYNC_TRUST_COPY (copy.c).
+**  3. What a reader can do to others.  With read permission he can hold snapshots, which costs each publish that
+**     meets a new pin of his the grace time, and memory for one more payload; he can take the writer's lock, for
+**     flock() asks for no more, and keep publishers out (BUSY).  He cannot change what others see.
+**     With write permission on P_readers he can also void the pins of others who pin by slots, so that what they
+**     read is overwritten; and cut that file short, which kills those who have it mapped: readers by slot,
+**     and publishers but for those with MMAPSYNC_TRUST_COPY (slots.h, APART).
+**     With write permission on P_state, which only the crate's readers need, he is as good as a publisher.  (One with
+**     MMAPSYNC_TRUST_COPY makes it without, for the group.)
+**  4. Who may write to the folder can put anything at the names.  No link is followed, and nothing is opened but
+**     regular files, without a wait.  In a folder that everybody may write to, nobody publishes to files of another
+**     user, or to a file that has a second name (handleOwned()).  A reader takes there what he finds: who came first
+**     is the publisher.  Folders above the last are the caller's to choose.
+**  5. A schema that somebody else wrote gets to read no channel, and to publish none: tables and functions that do
+**     are for direct use only, and what only gives numbers obeys trusted_schema (ext/functions.c).
+**  6. Paths: empty, with a NUL, or too long for the names of all files is refused before anything is opened; `..`
+**     and relative ones are resolved once, as above.
 */
 #include "handle.h"
 
@@ -202,6 +229,27 @@ int handleHash(mmapsync *h, void *to, const void *from, size_t n, uint64_t *hash
 /* ---- files ------------------------------------------------------------------------------------ */
 
 /*
+** In a folder that everybody may write to, like /tmp, a file may have been put there by somebody else before us, to
+** get what we publish, or to cut it short when we have it mapped; and it may be another name of a file of ours, to have us
+** overwrite that.  So there a publisher (`mode`: it makes what is missing) writes only to files of its own, or of
+** the folder's owner, and nobody to one with two names.
+*/
+static int handleOwned(mmapsync *h, const char *name, int flags, mode_t mode,
+                       const struct stat *st) {
+  if (!h->common || (flags & O_ACCMODE) == O_RDONLY) return MMAPSYNC_OK;
+  if (st->st_nlink > 1) {
+    return handleError(h, MMAPSYNC_PERM,
+                       "\"%s\": has another name, in a folder that everybody may write to", name);
+  }
+  if (mode && st->st_uid != geteuid() && st->st_uid != h->owner) {
+    return handleError(h, MMAPSYNC_PERM,
+                       "\"%s\": owned by user %u, in a folder that everybody may write to", name,
+                       (unsigned)st->st_uid);
+  }
+  return MMAPSYNC_OK;
+}
+
+/*
 ** A file that exists is opened without O_CREAT: in a folder like /tmp, some kernels refuse O_CREAT
 ** even for an existing file, if it is another user's (fs.protected_regular).  So making one is a
 ** second step, with O_EXCL, and both are tried again if somebody came in between.
@@ -241,11 +289,15 @@ int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, s
     return rc;
   }
   if (!S_ISREG(st->st_mode)) {
+    err = handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a regular file", name);
+  } else {
+    err = handleOwned(h, name, flags, mode, st);
+  }
+  if (err != MMAPSYNC_OK) {
     sysClose(*fd);
     *fd = -1;
-    return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a regular file", name);
   }
-  return MMAPSYNC_OK;
+  return err;
 }
 
 void handleUnlock(mmapsync *h) {
@@ -345,6 +397,9 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
     return handleError(h, MMAPSYNC_MISUSE, "option foreign: expected 0 or 1, found %d",
                        opt->foreign);
   }
+  if (opt->trust != MMAPSYNC_TRUST_MAP && opt->trust != MMAPSYNC_TRUST_COPY) {
+    return handleError(h, MMAPSYNC_MISUSE, "option trust: expected 0 or 1, found %d", opt->trust);
+  }
   if (opt->stamp != 0 && opt->stamp != 1) {
     return handleError(h, MMAPSYNC_MISUSE, "option stamp: expected 0 or 1, found %d", opt->stamp);
   }
@@ -368,6 +423,8 @@ static int handleFolder(mmapsync *h, const char *path, size_t n, char *real) {
   if (!realpath(given, real) || sysStat(real, &st) != 0) err = errno;
   switch (err) {
   case 0:
+    h->common = (st.st_mode & S_IWOTH) != 0;
+    h->owner = st.st_uid;
     if (S_ISDIR(st.st_mode)) return MMAPSYNC_OK;
     return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": not a folder", given);
   case ENOENT: return handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": no such folder", given);
@@ -455,14 +512,19 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 }
 
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt) {
-  int rc, pins;
+  int rc, pins, trust;
   if (h->writer.open) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": a write is open", h->path);
   }
   pins = h->opt.pins;
+  trust = h->opt.trust;
   rc = handleOptions(h, opt);
   if (rc != MMAPSYNC_OK) return rc;
   h->about.quick = 0;
+  if (opt->trust != trust) {
+    copyForget(h);
+    handleDetach(h);
+  }
   if (h->state && opt->pins != pins) {
     h->state->pins->kind = 0; /* the next read attaches anew */
     h->state->pins->chosen = 0;
@@ -482,6 +544,7 @@ void mmapsync_close(mmapsync *h) {
   if (h->builder) mmapsync_build_abort(h->builder);
   if (h->writer.open) writeAbort(h);
   handleDetach(h);
+  copyForget(h);
   free(h->path);
   free(h);
 }

@@ -75,6 +75,8 @@ struct mmapsync {
   /* What a read touches. */
   State *state;          /* the open state file; NULL until it is needed */
   DataMap *maps[2];      /* the newest mapping of each data file, or NULL */
+  DataMap *copy;         /* of a reader that maps nothing: the newest copy, or NULL ... */
+  Trailer copied;        /* ... and its trailer */
   HandleAbout about;     /* of the snapshot last met */
   uint64_t last_version; /* what mmapsync_read() gave last, for `switched` */
   uint64_t last_sequence;
@@ -98,6 +100,8 @@ struct mmapsync {
   char *writer_name;  /* P_writer */
   char *readers_name; /* P_readers */
   size_t page;        /* bytes of a page of memory */
+  int common;         /* everybody may write to the folder ... */
+  uid_t owner;        /* ... which is this user's */
 
 #ifdef MMAPSYNC_DEBUG
   _Atomic(const void *) user; /* the thread that is in a call on this handle */
@@ -141,8 +145,8 @@ int handleRoom(mmapsync *h, const char *name, size_t n, int err);
 /* What the C library says of an error number, in lower case as our sentences are, in text[n]. */
 const char *handleReason(int err, char *text, size_t n);
 
-/* Opens a file of the channel.  Never follows a symbolic link, and
-** takes regular files only.  With mode not 0, makes the file if there is none, and sets *created.
+/* Opens a file of the channel.  Never follows a symbolic link,
+** takes regular files only, and in a folder that is everybody's no file for writing that may be a trap.  With mode not 0, makes the file if there is none, and sets *created.
 ** On success *fd and *st are of the open file; otherwise *fd is -1.  NOTFOUND, without a sentence, if
 ** there is no such file and mode is 0; CANTOPEN; PERM; others of handleSystem(). */
 int handleOpen(mmapsync *h, const char *name, int flags, mode_t mode, int *fd, struct stat *st,
@@ -212,9 +216,19 @@ void drainClose(mmapsync *h);
 /* In readers.c: what a slot says, as the pin word `word` was seen in it; all but `alive`. */
 void readersSlot(const Slot *slot, uint32_t number, uint64_t word, mmapsync_reader *out);
 
+/* In copy.c, for read.c, where options.trust is MMAPSYNC_TRUST_COPY.  copyRead() is mmapsync_read() without
+** `switched`; with `anew` the payload is read again even if there is a copy of it.  copyLook() only looks what is
+** newest.  copyForget() gives the copy up; views keep it. */
+int copyRead(mmapsync *h, int anew, mmapsync_view *view);
+int copyLook(mmapsync *h, uint64_t *version, uint64_t *sequence);
+void copyForget(mmapsync *h);
+
 /* In read.c: mmapsync_read() without comparing hashes, and without `switched`.  For write.c: the trailer of
 ** the active snapshot. */
 int readPin(mmapsync *h, mmapsync_view *view);
 int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid);
+
+/* For wait.c: the version word and the sequence of the newest snapshot. */
+int readLook(mmapsync *h, uint64_t *version, uint64_t *sequence);
 
 #endif

@@ -58,7 +58,10 @@
 ** READING AN IMAGE THAT LIES.  imageOpen() takes each number of the directory out of the mapping once,
 ** checks it, and keeps the decoded form in private memory; every later step uses that.  What cannot be
 ** checked once for all (an offset into a heap, a dictionary code, a row number) is read once and checked
-** where it is used.  So no bytes, not even bytes that change meanwhile, lead outside the mapping.
+** where it is used (shared.h).  So no bytes, not even bytes that change meanwhile, lead outside the mapping.
+**
+** What it may cost is bounded as well: the decoded form by the directory, and that by the file, of which holes
+** do not count (data.h).
 */
 #ifndef MMAPSYNC_IMAGE_H
 #define MMAPSYNC_IMAGE_H

@@ -69,8 +69,9 @@ static int asInteger(const mmapsync_value *v, int64_t *out) {
 
 /* Bits set before bit number x of the lines, and whether it is set itself.  There is a line for it. */
 static uint64_t rankBefore(const Key *k, uint64_t x, int *set) {
+  const uint64_t *line = (const uint64_t *)(const void *)(k->search + x / RANK_BITS * 64);
   uint64_t bit = x % RANK_BITS + 32, w, count, aWord[8];
-  memcpy(aWord, k->search + x / RANK_BITS * 64, 64);
+  for (w = 0; w < 8; w++) aWord[w] = SHARED_LOAD(line + w);
   count = (uint32_t)aWord[0];
   *set = (int)(aWord[bit / 64] >> (bit % 64) & 1);
   aWord[0] &= ~(uint64_t)UINT32_MAX; /* the counter is not part of the bitmap */
@@ -109,10 +110,10 @@ static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value 
   int rc = MMAPSYNC_OK;
   for (turn = 0; turn < k->nsearch && turn < HASH_REACH; turn++) {
     const HashBucket *p = (const HashBucket *)(const void *)(k->search + b * 64);
-    uint32_t s, used = p->used;
+    uint32_t s, used = SHARED_LOAD(&p->used);
     if (used > HASH_SLOTS) return MMAPSYNC_CORRUPT;
     for (s = 0; s < used; s++) {
-      uint64_t r = p->row[s];
+      uint64_t r = SHARED_LOAD(&p->row[s]);
       if (p->tag[s] != (uint8_t)h) continue;
       if (r >= t->rows) return MMAPSYNC_CORRUPT;
       if (keyCompareValues(t, k, r, v, k->info.nparts, &rc) == 0 && rc == MMAPSYNC_OK) {
@@ -163,7 +164,7 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
 static uint64_t tagged(const mmapsync_table *t, const HashBucket *p, uint64_t h) {
   uint32_t s;
   for (s = 0; s < HASH_SLOTS; s++) {
-    uint64_t row = p->row[s];
+    uint64_t row = SHARED_LOAD(&p->row[s]);
     if (p->tag[s] == (uint8_t)h) return row < t->rows ? row : t->rows;
   }
   return t->rows;

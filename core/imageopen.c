@@ -17,6 +17,7 @@
 
 #include "handle.h"
 #include "order.h"
+#include "shared.h"
 
 /* Most memory for each byte of the directory.  A key of one column takes most: 72 bytes there, and 232
 ** here. */
@@ -57,7 +58,7 @@ static int recordsOk(const Decoder *d, uint64_t at, uint64_t n, uint64_t each) {
 }
 
 static void fetchRecord(const Decoder *d, uint64_t at, uint64_t i, void *out, size_t each) {
-  memcpy(out, d->payload + d->hdr.dir + at + i * each, each);
+  sharedCopy(out, d->payload + d->hdr.dir + at + i * each, each);
 }
 
 static const char *stringAt(const Decoder *d, uint64_t at) {
@@ -339,7 +340,7 @@ static int tableDecode(Decoder *d, uint64_t i, mmapsync_table *out) {
 static int headerDecode(Decoder *d) {
   ImageHeader *p = &d->hdr;
   if (d->size < sizeof(*p)) return damaged(d, "shorter than its header");
-  memcpy(p, d->payload, sizeof(*p));
+  sharedCopy(p, d->payload, sizeof(*p));
   if (memcmp(p->magic, IMAGE_MAGIC, sizeof(p->magic)) != 0) return damaged(d, "no magic");
   if (p->byteorder != IMAGE_BYTEORDER) {
     return handleError(d->h, MMAPSYNC_CORRUPT,
@@ -374,7 +375,7 @@ static int directoryDecode(Decoder *d, mmapsync_image **out) {
   }
   if (rc == MMAPSYNC_OK && d->arena) {
     d->nstrings = d->hdr.dir_bytes - d->hdr.strings;
-    memcpy(strings, d->payload + d->hdr.dir + d->hdr.strings, d->nstrings);
+    sharedCopy(strings, d->payload + d->hdr.dir + d->hdr.strings, d->nstrings);
     strings[d->nstrings] = 0;
     d->strings = strings;
     image->ntables = (int)d->hdr.ntables;
@@ -394,6 +395,7 @@ int mmapsync_image_open(mmapsync *h, const mmapsync_view *view, mmapsync_image *
   if (view->kind != MMAPSYNC_KIND_IMAGE) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": holds raw bytes, not tables", mmapsync_path(h));
   }
+  if (view->map && view->map->holes) return damaged(&d, "its file is mostly holes");
   rc = headerDecode(&d);
   if (rc == MMAPSYNC_OK) rc = directoryDecode(&d, out);
   if (rc != MMAPSYNC_OK) return rc;

@@ -42,7 +42,7 @@ static uint64_t rowAt(const mmapsync_table *t, const Key *k, uint64_t pos) {
   uint64_t row;
   assert(pos < t->rows);
   if (k->order == NULL) return pos;
-  row = k->order_width == 2 ? ((const uint16_t *)k->order)[pos] : ((const uint32_t *)k->order)[pos];
+  row = loadWidth(k->order, k->order_width, pos);
   return row < t->rows ? row : t->rows;
 }
 
@@ -63,9 +63,9 @@ int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n,
   }
   if (k->order_width == 2) {
     const uint16_t *from = (const uint16_t *)k->order + pos;
-    for (i = 0; i < n; i++) rows[i] = from[i];
+    for (i = 0; i < n; i++) rows[i] = SHARED_LOAD(from + i);
   } else {
-    memcpy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
+    sharedCopy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
   }
   for (i = 0; i < n; i++) most = rows[i] > most ? rows[i] : most;
   return n == 0 || most < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;

@@ -73,7 +73,7 @@ static int textsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_
 #define TEXTS(word)                                                                                \
   for (i = 0; i < n; i++) {                                                                        \
     const word *at = (const word *)(const void *)k->data + (rows[i] & mask);                       \
-    uint64_t from = at[0], to = at[1];                                                             \
+    uint64_t from = SHARED_LOAD(at), to = SHARED_LOAD(at + 1);                                     \
     bad |= (uint64_t)(from >= to) | (uint64_t)(to > k->heap_bytes);                                \
     out[i].type = MMAPSYNC_TEXT;                                                                   \
     out[i].n = (uint32_t)(to - from - 1);                                                          \
@@ -96,10 +96,10 @@ static int dictsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_
   uint64_t bad = 0;
 #define DICTS(word)                                                                                \
   for (i = 0; i < n; i++) {                                                                        \
-    uint64_t x = ((const word *)(const void *)k->data)[rows[i] & mask], from, to;                  \
+    uint64_t x = SHARED_LOAD((const word *)(const void *)k->data + (rows[i] & mask)), from, to;    \
     if (x >= most) return MMAPSYNC_CORRUPT;                                                        \
-    from = aux[x];                                                                                 \
-    to = aux[x + 1];                                                                               \
+    from = SHARED_LOAD(aux + x);                                                                   \
+    to = SHARED_LOAD(aux + x + 1);                                                                 \
     bad |= (uint64_t)(from >= to) | (uint64_t)(to > k->heap_bytes);                                \
     out[i].type = MMAPSYNC_TEXT;                                                                   \
     out[i].n = (uint32_t)(to - from - 1);                                                          \

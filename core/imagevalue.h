@@ -2,7 +2,7 @@
 ** imagevalue.h - values out of a decoded chunk.
 **
 ** What mmapsync_get() and all that reads many values share, inlined into each.  What is read from the mapping is
-** read once, and checked before it is followed; image.h says why.
+** read once, and checked before it is followed: image.h says why, shared.h how.
 */
 #ifndef MMAPSYNC_IMAGEVALUE_H
 #define MMAPSYNC_IMAGEVALUE_H
@@ -11,13 +11,14 @@
 #include <string.h>
 
 #include "image.h"
+#include "shared.h"
 
 static inline uint64_t loadWidth(const uint8_t *data, int width, uint64_t i) {
   switch (width) {
-  case 1: return data[i];
-  case 2: return ((const uint16_t *)(const void *)data)[i];
-  case 4: return ((const uint32_t *)(const void *)data)[i];
-  default: return ((const uint64_t *)(const void *)data)[i];
+  case 1: return SHARED_LOAD(data + i);
+  case 2: return SHARED_LOAD((const uint16_t *)(const void *)data + i);
+  case 4: return SHARED_LOAD((const uint32_t *)(const void *)data + i);
+  default: return SHARED_LOAD((const uint64_t *)(const void *)data + i);
   }
 }
 
@@ -43,7 +44,7 @@ static inline int mixedValue(const mmapsync_table *t, const Chunk *k, uint64_t r
                              mmapsync_value *out) {
   uint64_t a = loadWidth(k->data, 8, 2 * r);
   uint64_t n = loadWidth(k->data, 8, 2 * r + 1);
-  out->type = k->aux[r];
+  out->type = SHARED_LOAD(k->aux + r);
   switch (out->type) {
   case MMAPSYNC_NULL: return MMAPSYNC_OK;
   case MMAPSYNC_INTEGER: out->u.i = (int64_t)a; return MMAPSYNC_OK;
@@ -60,7 +61,7 @@ static inline int mixedValue(const mmapsync_table *t, const Chunk *k, uint64_t r
 
 /* 64 rows of a bitmap, from row 64 * w on: bit i of the word is row i's. */
 static inline uint64_t bitsWord(const uint8_t *bits, uint64_t w) {
-  uint64_t x = ((const uint64_t *)(const void *)bits)[w];
+  uint64_t x = SHARED_LOAD((const uint64_t *)(const void *)bits + w);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
   x = __builtin_bswap64(x);
 #endif
@@ -73,7 +74,7 @@ static inline uint64_t sparsePlace(const Chunk *k, uint64_t r) {
   uint64_t below;
   assert(k->null_bits != NULL); /* chunkOk() */
   below = ~bitsWord(k->null_bits, r >> 6) & ((UINT64_C(1) << (r & 63)) - 1);
-  return *(counts - 1 - (r >> 6)) + (uint64_t)__builtin_popcountll(below);
+  return SHARED_LOAD(counts - 1 - (r >> 6)) + (uint64_t)__builtin_popcountll(below);
 }
 
 /* The value of row r of the chunk; r must be one of its rows. */

@@ -89,6 +89,8 @@
 ** PERMISSION.  A reader needs read permission on the state file, P_writer and the data files.  If it may write
 ** P_readers, too, a read costs a few nanoseconds; if it may not, two system calls.  What a writer of another
 ** kind, the mmap-sync crate, publishes can only be read by who may write the state file.
+**    In a folder that everybody may write to, a writer gets PERM for a file of another user, but for the folder's
+** owner, and for one that has a second name.  Who can do what to whom is at the head of handle.c.
 **
 ** PATIENCE.  A write waits for readers of the older snapshot, at most options.grace_ms.  Readers that have died
 ** are not waited for.  Who still holds a view when that time is over keeps it, with its bytes: the write goes
@@ -180,6 +182,17 @@ typedef struct mmapsync mmapsync;
                                    ** does where a data file would have to be replaced, which they do not
                                    ** notice */
 
+/* Whether those who may write the channel's files are trusted to leave them as long as they are, and bytes that are
+** published alone.  A look at what somebody else has cut off kills a process (SIGBUS). */
+#define MMAPSYNC_TRUST_MAP 0 /* they are: all is mapped and read in place (default) */
+#define MMAPSYNC_TRUST_COPY                                                                        \
+  1 /* they are not.  A reader maps nothing: it makes a private copy
+                                   ** of each snapshot that it reads, once, and compares it with its hash.
+                                   ** It holds nothing that a writer waits for, reads nothing of the crate,
+                                   ** and a read costs a few microseconds.  A writer does not map
+                                   ** P_readers, which readers may write to, and makes P_state with mode
+                                   ** 0640; the other files are its own */
+
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -189,6 +202,7 @@ typedef struct mmapsync_options {
   int verify;        /* MMAPSYNC_VERIFY_... */
   int pins;          /* MMAPSYNC_PIN_... */
   int foreign;       /* MMAPSYNC_FOREIGN_... */
+  int trust;         /* MMAPSYNC_TRUST_... */
   int stamp; /* 1: note in the slot since when a view is held, for mmapsync_readers(), which takes
                      ** a look at the clock for each; default 0 */
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
@@ -213,7 +227,7 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 void mmapsync_close(mmapsync *h);
 
 /* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is
-** out of range. */
+** out of range.  If `trust` is another, all files are opened anew, and a lock that is held is given back. */
 int mmapsync_configure(mmapsync *h, const mmapsync_options *opt);
 
 /* The options in force; good until the handle ends. */
@@ -243,7 +257,7 @@ typedef struct mmapsync_view {
   uint32_t kind;     /* MMAPSYNC_KIND_... */
   uint32_t pid;      /* the process that published it, in its own PID namespace; 0 if unknown */
   int switched;      /* 1 if this handle's last read saw another snapshot, or this is its first */
-  uint32_t pin;      /* MMAPSYNC_PIN_...: what holds it; the rest is private */
+  uint32_t pin;      /* MMAPSYNC_PIN_...: what holds it; AUTO: it is a copy.  The rest is private */
   uint32_t noted;
   struct mmapsync_map *map;
 } mmapsync_view;
@@ -570,8 +584,9 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
 **                       there is one more than there are rows
 **     DICT8, DICT16     the number of a text; aux[number] and aux[number + 1] are as a TEXT's elements
 **
-** Offsets and numbers are as they stand in the snapshot, unchecked: a number must be less than base, an offset less
-** than the next one, and that at most heap_bytes, or the snapshot is damaged. */
+** Offsets and numbers are as they stand in the snapshot, unchecked, and may change while somebody harms it, so each
+** is to be read once: a number must be less than base, an offset less than the next one, and that at most heap_bytes,
+** or the snapshot is damaged. */
 typedef struct mmapsync_run {
   const void *data;
   const uint8_t *null_bits; /* a NULL pointer: no row is NULL */

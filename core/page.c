@@ -74,6 +74,33 @@ int pageOpen(mmapsync *h, Page *page) {
   return MMAPSYNC_NOTFOUND;
 }
 
+int pageLook(mmapsync *h, int *fd, PageShared *out) {
+  struct stat st;
+  uint64_t layout;
+  ssize_t got;
+  int own, err, rc;
+
+  rc = handleOpen(h, h->writer_name, O_RDONLY, 0, &own, &st, NULL);
+  if (rc != MMAPSYNC_OK) return rc;
+  got = st.st_size < PAGE_SIZE_BYTES ? 0 : sysReadAt(own, out, sizeof(*out), 0);
+  err = errno;
+  if (got < 0) {
+    rc = handleSystem(h, h->writer_name, "read", err);
+  } else if (got != (ssize_t)sizeof(*out) ||
+             atomic_load_explicit(&out->magic, memory_order_relaxed) != pageMagic()) {
+    rc = MMAPSYNC_NOTFOUND;
+  } else {
+    layout = atomic_load_explicit(&out->layout, memory_order_relaxed);
+    if (layout != slotsLayout()) rc = pageForeign(h, layout);
+  }
+  if (fd && rc == MMAPSYNC_OK) {
+    *fd = own;
+  } else {
+    sysClose(own);
+  }
+  return rc;
+}
+
 int pageMake(mmapsync *h, Page *page) {
   struct stat st;
   int fd, made = 0, err, rc, created = 0;

@@ -92,6 +92,10 @@ typedef struct Page {
 ** unfinished; CORRUPT for another layout; PERM and others of handleSystem(). */
 int pageOpen(struct mmapsync *h, Page *page);
 
+/* Reads what the page says now, without mapping it; with fd not NULL, and on OK, *fd is an open descriptor.  As
+** pageOpen(). */
+int pageLook(struct mmapsync *h, int *fd, PageShared *out);
+
 /* Opens it for the writer, who holds the writer's lock, and makes it if need be. */
 int pageMake(struct mmapsync *h, Page *page);
 

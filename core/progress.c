@@ -94,53 +94,53 @@ void progressEnd(mmapsync *h, int swept) {
 
 /* ---- who asks --------------------------------------------------------------------------------------- */
 
-/* The table's name, or "" if it changes all the while. */
-static void progressRead(const PageShared *page, char name[PAGE_NAME_MAX]) {
-  uint64_t word[PAGE_NAME_MAX / 8];
-  uint32_t before, after;
-  size_t i;
+/* What the page says, read and not mapped; the table's name is "" if it changes all the while. */
+static int progressRead(mmapsync *h, int fd, PageShared *out, char name[PAGE_NAME_MAX]) {
+  PageShared after;
+  uint32_t turn;
   int round;
+  name[0] = 0;
   for (round = 0; round < NAME_ROUNDS; round++) {
-    /* acquire: pairs with the last store in progressName() */
-    before = atomic_load_explicit(&page->turn, memory_order_acquire);
-    for (i = 0; i < PAGE_NAME_MAX / 8; i++) {
-      word[i] = atomic_load_explicit(&page->table[i], memory_order_relaxed);
+    if (sysReadAt(fd, out, sizeof(*out), 0) != (ssize_t)sizeof(*out)) {
+      return handleSystem(h, h->writer_name, "read", errno);
     }
-    /* acquire: pairs with the fence in progressName() */
+    /* The kernel copies upwards: `turn` before the name.  acquire: pairs with the stores in progressName() */
     atomic_thread_fence(memory_order_acquire);
-    after = atomic_load_explicit(&page->turn, memory_order_relaxed);
-    if (before == after && !(before & 1)) {
-      memcpy(name, word, PAGE_NAME_MAX);
+    if (sysReadAt(fd, &after, sizeof(after), 0) != (ssize_t)sizeof(after)) {
+      return handleSystem(h, h->writer_name, "read", errno);
+    }
+    turn = atomic_load_explicit(&out->turn, memory_order_relaxed);
+    if (turn == atomic_load_explicit(&after.turn, memory_order_relaxed) && !(turn & 1)) {
+      memcpy(name, (const void *)out->table, PAGE_NAME_MAX);
       name[PAGE_NAME_MAX - 1] = 0;
-      return;
+      break;
     }
   }
-  name[0] = 0;
+  return MMAPSYNC_OK;
 }
 
 int mmapsync_publishing(mmapsync *h, mmapsync_progress *out) {
-  Page page = {.fd = -1};
-  const PageShared *p;
-  int held, rc = pageOpen(h, &page);
+  PageShared page;
+  const PageShared *p = &page;
+  int fd = -1, held, rc = pageLook(h, &fd, &page);
 
   _Static_assert(sizeof(out->table) == PAGE_NAME_MAX, "the name fits");
   memset(out, 0, sizeof(*out));
   if (rc == MMAPSYNC_NOTFOUND) return MMAPSYNC_OK; /* a channel of the crate, or none */
   if (rc != MMAPSYNC_OK) return rc;
-  p = page.shared;
-  held = sysBytesHeld(page.fd, PAGE_PUBLISHING, 1);
+  held = sysBytesHeld(fd, PAGE_PUBLISHING, 1);
   if (held < 0) rc = handleSystem(h, h->writer_name, "look for a lock", errno);
-  if (held > 0) {
+  if (held > 0) rc = progressRead(h, fd, &page, out->table);
+  if (held > 0 && rc == MMAPSYNC_OK) {
     out->phase = (int)atomic_load_explicit(&p->phase, memory_order_relaxed);
     out->pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
     out->started_ns = atomic_load_explicit(&p->started_ns, memory_order_relaxed);
     out->rows = atomic_load_explicit(&p->rows, memory_order_relaxed);
     out->bytes = atomic_load_explicit(&p->done, memory_order_relaxed);
-    progressRead(p, out->table);
     if (out->phase < MMAPSYNC_PHASE_IDLE || out->phase > MMAPSYNC_PHASE_HASHING) {
       out->phase = MMAPSYNC_PHASE_WRITING; /* of a newer build */
     }
   }
-  pageClose(&page);
+  sysClose(fd);
   return rc;
 }

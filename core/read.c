@@ -32,6 +32,9 @@
 /* Tries to enter with the file mapped beforehand. */
 #define READ_ROUNDS   3
 
+/* Tries to enter at all: honest writers need far fewer, since each that is in the way has published meanwhile. */
+#define ENTER_ROUNDS  10000
+
 /* Tries to compare a payload with its hash before a newer one takes its place. */
 #define VERIFY_ROUNDS 8
 
@@ -156,8 +159,9 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   unsigned index;
   int rc, round, i;
 
+  if (h->opt.trust == MMAPSYNC_TRUST_COPY) return copyRead(h, 0, view);
   view->map = NULL;
-  for (round = 0;; round++) {
+  for (round = 0; round < ENTER_ROUNDS; round++) {
     if (!h->state) noted[0] = noted[1] = 0;
     if (!h->state || !h->state->pins->kind) {
       rc = readReady(h);
@@ -206,6 +210,9 @@ int readPin(mmapsync *h, mmapsync_view *view) {
     noted[index] = 1;
     if (rc != MMAPSYNC_OK) return rc;
   }
+  if (round == ENTER_ROUNDS) {
+    return handleError(h, MMAPSYNC_BUSY, "\"%s\": changes faster than it can be read", h->path);
+  }
   map->refs++;
   view->map = map;
   view->data = map->base;
@@ -244,6 +251,7 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
 enum { CHECK_OPTION, CHECK_ALWAYS };
 
 static int readWantsCheck(const mmapsync *h, const mmapsync_view *view, int check) {
+  if (h->opt.trust == MMAPSYNC_TRUST_COPY) return 0; /* it was */
   if (check == CHECK_ALWAYS || h->state->unsure) return 1;
   if (h->opt.verify == MMAPSYNC_VERIFY_NEVER) return 0;
   if (h->opt.verify == MMAPSYNC_VERIFY_ATTACH) return h->checked_version == 0;
@@ -344,7 +352,8 @@ static void readKeep(mmapsync *h, const mmapsync_view *view) {
 /* All of mmapsync_read(), for the first time that a snapshot is met. */
 static int readFirst(mmapsync *h, mmapsync_view *view) {
   int rc = readPin(h, view);
-  if (rc == MMAPSYNC_OK && (h->opt.verify != MMAPSYNC_VERIFY_NEVER || h->state->unsure)) {
+  if (rc == MMAPSYNC_OK && h->opt.trust == MMAPSYNC_TRUST_MAP &&
+      (h->opt.verify != MMAPSYNC_VERIFY_NEVER || h->state->unsure)) {
     mmapsync_release(h, view);
     rc = readChecked(h, CHECK_OPTION, view);
   }
@@ -371,7 +380,9 @@ void mmapsync_release(mmapsync *h, mmapsync_view *view) {
   if (!map) return;
   handleBegin(h, "mmapsync_release");
   view->map = NULL;
-  if (view->pin != MMAPSYNC_PIN_SLOT) {
+  if (!map->state) {
+    /* a private copy: nothing pins it */
+  } else if (view->pin != MMAPSYNC_PIN_SLOT) {
     pinsLeave(map->state, view, view->pin == MMAPSYNC_PIN_COUNTER && readVoided(map, view));
   } else {
     map->held--;
@@ -390,7 +401,13 @@ int mmapsync_pin_kind(const mmapsync *h) {
 
 /* The state, opened if need be, once something was published; its version word in *version. */
 static int readVersion(mmapsync *h, uint64_t *version) {
+  StateShared now;
   int rc, round;
+  if (h->opt.trust == MMAPSYNC_TRUST_COPY) {
+    rc = stateLook(h, &now);
+    if (rc == MMAPSYNC_OK) *version = atomic_load_explicit(&now.version, memory_order_relaxed);
+    return rc == MMAPSYNC_OK && *version == 0 ? readNothing(h) : rc;
+  }
   for (round = 0;; round++) {
     if (!h->state) {
       rc = stateOpen(h, 0);
@@ -411,28 +428,46 @@ int mmapsync_version(mmapsync *h, uint64_t *version) {
 }
 
 /* The sequence stands in the trailer, which is only held still by a pin. */
-int mmapsync_sequence(mmapsync *h, uint64_t *sequence) {
+int readLook(mmapsync *h, uint64_t *version, uint64_t *sequence) {
   mmapsync_view view;
-  int rc = readPin(h, &view);
+  int rc;
+  if (h->opt.trust == MMAPSYNC_TRUST_COPY) return copyLook(h, version, sequence);
+  rc = readPin(h, &view);
   if (rc != MMAPSYNC_OK) return rc;
+  *version = view.version;
   *sequence = view.sequence;
   mmapsync_release(h, &view);
   return MMAPSYNC_OK;
 }
 
+int mmapsync_sequence(mmapsync *h, uint64_t *sequence) {
+  uint64_t version;
+  return readLook(h, &version, sequence);
+}
+
 int mmapsync_verify(mmapsync *h) {
   mmapsync_view view;
-  int rc = readChecked(h, CHECK_ALWAYS, &view);
+  int rc = h->opt.trust == MMAPSYNC_TRUST_COPY ? copyRead(h, 1, &view)
+                                               : readChecked(h, CHECK_ALWAYS, &view);
   if (rc == MMAPSYNC_OK) mmapsync_release(h, &view);
   return rc;
 }
 
 int mmapsync_counters(mmapsync *h, uint32_t readers[2]) {
+  StateShared now;
   uint64_t word;
-  int i, rc = readVersion(h, &word);
+  int i, rc;
+  if (h->opt.trust == MMAPSYNC_TRUST_COPY) {
+    rc = stateLook(h, &now);
+    if (rc == MMAPSYNC_OK && now.version == 0) rc = readNothing(h);
+  } else {
+    rc = readVersion(h, &word);
+  }
   if (rc != MMAPSYNC_OK) return rc;
   for (i = 0; i < 2; i++) {
-    readers[i] = atomic_load_explicit(&h->state->shared->readers[i], memory_order_relaxed);
+    readers[i] = atomic_load_explicit(
+        h->opt.trust == MMAPSYNC_TRUST_COPY ? &now.readers[i] : &h->state->shared->readers[i],
+        memory_order_relaxed);
   }
   return MMAPSYNC_OK;
 }

@@ -3,7 +3,8 @@
 ** readers.c - mmapsync_readers(): who reads a channel, for people.
 **
 ** Slots tell all about their owners.  Of locks the kernel tells only that there is one, and on which byte;
-** of counters there is only the number.  The look disturbs nobody and holds nothing still: a pin may end, and
+** of counters there is only the number.  P_readers and P_writer are read and not mapped, so whatever happens to
+** them meanwhile is no harm (slots.h, APART).  The look disturbs nobody and holds nothing still: a pin may end, and
 ** another begin, between two lines.
 */
 #include <assert.h>
@@ -57,10 +58,13 @@ static int readersSlots(mmapsync *h, Readers *r) {
   if (rc != MMAPSYNC_OK) return rc;
   rc = slotsUsed(h, &slots, &used);
   for (k = 0; rc == MMAPSYNC_OK && k < used; k++) {
-    const Slot *slot = &slots.shared->slot[k];
-    uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+    const Slot *slot;
+    uint64_t word;
     mmapsync_reader one;
     int alive;
+    rc = slotsAt(h, &slots, k, 0, &slot);
+    if (rc != MMAPSYNC_OK) break;
+    word = atomic_load_explicit(&slot->word, memory_order_relaxed);
     readersSlot(slot, k, word, &one);
     if (one.pid == 0 && one.pins[0] + one.pins[1] == 0) continue;
     alive = slotsAlive(&slots, k);
@@ -73,41 +77,41 @@ static int readersSlots(mmapsync *h, Readers *r) {
 }
 
 static int readersLocks(mmapsync *h, Readers *r) {
-  Page page = {.fd = -1};
-  int rc = pageOpen(h, &page);
+  PageShared page;
+  int fd = -1;
+  int rc = pageLook(h, &fd, &page);
   unsigned i;
   if (rc == MMAPSYNC_NOTFOUND) return MMAPSYNC_OK;
   for (i = 0; rc == MMAPSYNC_OK && i < 2; i++) {
     mmapsync_reader one = {.kind = MMAPSYNC_PIN_LOCK, .alive = 1};
-    int held = sysBytesHeld(page.fd, PAGE_PIN_FILE(i), (off_t)1 << 32);
+    int held = sysBytesHeld(fd, PAGE_PIN_FILE(i), (off_t)1 << 32);
     if (held < 0) rc = handleSystem(h, h->writer_name, "look for a lock", errno);
     if (held <= 0) continue;
     one.pins[i] = 1;
     readersAdd(r, &one);
   }
-  pageClose(&page);
+  if (fd >= 0) sysClose(fd);
   return rc;
 }
 
-static void readersCounters(const State *s, Readers *r) {
+static void readersCounters(const uint32_t counters[2], Readers *r) {
   mmapsync_reader one = {.kind = MMAPSYNC_PIN_COUNTER, .alive = 1};
   int i;
-  /* relaxed: for people */
   for (i = 0; i < 2; i++) {
-    one.pins[i] = atomic_load_explicit(&s->shared->readers[i], memory_order_relaxed);
+    one.pins[i] = counters[i];
   }
   if (one.pins[0] != 0 || one.pins[1] != 0) readersAdd(r, &one);
 }
 
 int mmapsync_readers(mmapsync *h, mmapsync_reader *out, size_t n, size_t *count) {
   Readers r = {.out = out, .n = n};
-  uint64_t word;
-  int rc = mmapsync_version(h, &word);
+  uint32_t counters[2];
+  int rc = mmapsync_counters(h, counters);
   *count = 0;
   if (rc == MMAPSYNC_OK) rc = readersSlots(h, &r);
   if (rc == MMAPSYNC_OK) rc = readersLocks(h, &r);
   if (rc != MMAPSYNC_OK) return rc;
-  readersCounters(h->state, &r);
+  readersCounters(counters, &r);
   *count = r.count;
   return MMAPSYNC_OK;
 }

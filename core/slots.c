@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,6 +32,10 @@
 
 /* Slots of the dead that one search asks the kernel about. */
 #define PROBE_MOST    16u
+
+/* Slots that are somebody's, though they look free, before a search gives up: as many may attach at this moment,
+** or else somebody holds what he does not use. */
+#define TAKEN_MOST    4096u
 
 /* The file grows by this much. */
 #define GROW_STEP     4096u
@@ -71,13 +76,17 @@ static int slotsMap(mmapsync *h, Slots *s) {
   if (sysFstat(s->fd, &st) != 0) return handleSystem(h, h->readers_name, "look at", errno);
   length = (size_t)st.st_size;
   if (length > slotsEnd(SLOTS_MOST - 1)) length = slotsEnd(SLOTS_MOST - 1);
+  if (s->apart && (length >= slotsEnd(0) || !s->look)) {
+    s->mapped = length; /* too short is mended by the writer, again and again if need be */
+    return MMAPSYNC_OK;
+  }
   if (length < slotsEnd(0)) {
     return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": expected at least %zu bytes, found %lld",
                        h->readers_name, slotsEnd(0), (long long)st.st_size);
   }
   if (s->shared && length == s->mapped) return MMAPSYNC_OK;
   p = s->shared ? sysRemap(s->shared, s->mapped, length)
-                : sysMap(length, s->look ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
+                : sysMap(length, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd);
   if (!p) return handleSystem(h, h->readers_name, "map", errno);
   s->shared = p;
   s->mapped = length;
@@ -103,11 +112,29 @@ static int slotsForeign(mmapsync *h, const char *what, uint64_t want, uint64_t f
                      h->readers_name, what, (unsigned long long)want, (unsigned long long)found);
 }
 
+/* pread() of what others store to: its loads stand between two fences. */
+static ssize_t slotsRead(const Slots *s, void *to, size_t n, off_t at) {
+  ssize_t got;
+  atomic_thread_fence(memory_order_seq_cst);
+  got = sysReadAt(s->fd, to, n, at);
+  atomic_thread_fence(memory_order_seq_cst);
+  return got;
+}
+
 /* Whether the header is one of ours. */
 static int slotsCheck(mmapsync *h, const Slots *s) {
+  SlotsShared copy = {0};
+  const SlotsShared *p = s->shared;
+  uint64_t magic, layout;
+  if (s->apart) {
+    if (slotsRead(s, &copy, sizeof(copy), 0) < 0) {
+      return handleSystem(h, h->readers_name, "read", errno);
+    }
+    p = &copy;
+  }
   /* acquire: pairs with the release in slotsMend() */
-  uint64_t magic = atomic_load_explicit(&s->shared->magic, memory_order_acquire);
-  uint64_t layout = atomic_load_explicit(&s->shared->layout, memory_order_relaxed);
+  magic = atomic_load_explicit(&p->magic, memory_order_acquire);
+  layout = atomic_load_explicit(&p->layout, memory_order_relaxed);
   if (magic != slotsMagic()) return slotsForeign(h, "magic", slotsMagic(), magic);
   if (layout != slotsLayout()) return slotsForeign(h, "layout", slotsLayout(), layout);
   return MMAPSYNC_OK;
@@ -151,18 +178,19 @@ static void slotsTake(Slots *s, uint32_t number) {
 /* Tries to take a slot below `used`.  1, or 0 if there is none to be found in a hurry. */
 static int slotsReuse(Slots *s, uint32_t used, uint32_t *number) {
   SlotsShared *p = s->shared;
-  uint32_t i, k, probe;
+  uint32_t i, k, probe, taken = 0;
 
-  for (k = 0; k < used; k++) {
+  for (k = 0; k < used && taken < TAKEN_MOST; k++) {
     if (atomic_load_explicit(&p->slot[k].pid, memory_order_relaxed) != 0) continue;
     if (slotsLock(s, k, F_WRLCK) == 0) {
       *number = k;
       return 1;
     }
+    taken++;
   }
   probe = atomic_load_explicit(&p->probe, memory_order_relaxed);
   for (i = 0; i < PROBE_MOST && i < used; i++) {
-    k = (probe + i) % used;
+    k = (probe % used + i) % used; /* whatever stands there */
     if (slotsLock(s, k, F_WRLCK) == 0) {
       *number = k;
       break;
@@ -192,7 +220,7 @@ int slotsClaim(mmapsync *h, Slots *s, uint32_t *number) {
     slotsTake(s, *number);
     return MMAPSYNC_OK;
   }
-  for (k = used; k < SLOTS_MOST; k++) {
+  for (k = used; k < SLOTS_MOST && k - used < TAKEN_MOST; k++) {
     rc = slotsGrow(h, s, k);
     if (rc != MMAPSYNC_OK) goto failed;
     if (slotsLock(s, k, F_WRLCK) == 0) {
@@ -205,8 +233,13 @@ int slotsClaim(mmapsync *h, Slots *s, uint32_t *number) {
       goto failed;
     }
   }
-  rc = handleError(h, MMAPSYNC_FULL, "\"%s\": expected at most %u readers", h->readers_name,
-                   SLOTS_MOST);
+  if (k < SLOTS_MOST) {
+    rc = handleError(h, MMAPSYNC_FULL, "\"%s\": expected a free slot, found %u locked",
+                     h->readers_name, TAKEN_MOST);
+  } else {
+    rc = handleError(h, MMAPSYNC_FULL, "\"%s\": expected at most %u readers", h->readers_name,
+                     SLOTS_MOST);
+  }
 
 failed:
   slotsClose(s);
@@ -224,13 +257,38 @@ void slotsRelease(Slots *s, uint32_t number) {
 
 /* ---- all slots ---------------------------------------------------------------------------------- */
 
+/* The same as slotsMend() does below, with pwrite(). */
+static int slotsMendApart(mmapsync *h, Slots *s, int created) {
+  SlotsShared head = {0};
+  ssize_t put;
+  size_t before;
+  int rc = MMAPSYNC_OK;
+  do {
+    before = s->mapped;
+    atomic_store_explicit(&head.magic, slotsMagic(), memory_order_relaxed);
+    atomic_store_explicit(&head.layout, slotsLayout(), memory_order_relaxed);
+    atomic_store_explicit(&head.used, created ? 0 : slotsIn(before), memory_order_relaxed);
+    put = sysWriteAt(s->fd, &head, sizeof(head), 0);
+    if (put != (ssize_t)sizeof(head)) {
+      return handleSystem(h, h->readers_name, "write", put < 0 ? errno : ENOSPC);
+    }
+    created = 0;
+    rc = slotsMap(h, s);
+    /* Longer now: a reader may have raised `used` meanwhile, which is not to be taken back. */
+  } while (rc == MMAPSYNC_OK && s->mapped > before);
+  return rc;
+}
+
 /* Makes the header, or makes it anew; the caller holds the writer's lock. */
 static int slotsMend(mmapsync *h, Slots *s, int created) {
   uint32_t used, all;
-  int rc = s->shared ? MMAPSYNC_OK : slotsGrow(h, s, 0);
-  if (rc != MMAPSYNC_OK || slotsCheck(h, s) == MMAPSYNC_OK) return rc;
+  int rc = s->mapped ? MMAPSYNC_OK : slotsGrow(h, s, 0);
+  if (rc != MMAPSYNC_OK) return rc;
+  rc = slotsCheck(h, s);
+  if (rc != MMAPSYNC_CORRUPT) return rc;
   /* Whoever may have had a slot here must still be found: all that the file has room for. */
   rc = slotsMap(h, s);
+  if (rc == MMAPSYNC_OK && s->apart) return slotsMendApart(h, s, created);
   if (rc != MMAPSYNC_OK) return rc;
   all = created ? 0 : slotsIn(s->mapped);
   used = atomic_load_explicit(&s->shared->used, memory_order_relaxed);
@@ -250,9 +308,19 @@ int slotsOpen(mmapsync *h, Slots *s, int make) {
 
   assert(!s->shared);
   s->look = !make;
+  s->apart = s->look || h->opt.trust == MMAPSYNC_TRUST_COPY;
+  s->first = UINT32_MAX;
+  s->mapped = 0;
+  if (s->apart && !s->copy) {
+    s->copy = malloc(SLOTS_COPIED * sizeof(*s->copy));
+    if (!s->copy) return handleNomem(h);
+  }
   rc = handleOpen(h, h->readers_name, make ? O_RDWR : O_RDONLY, make ? SLOTS_MODE : 0, &s->fd, &st,
                   &created);
-  if (rc != MMAPSYNC_OK) return rc;
+  if (rc != MMAPSYNC_OK) {
+    slotsClose(s);
+    return rc;
+  }
   if (created) h->writer.folder_synced = 0;
   if (make) {
     rc = slotsMend(h, s, created);
@@ -286,7 +354,13 @@ int slotsHeal(mmapsync *h, Slots *s) {
 
 int slotsUsed(mmapsync *h, Slots *s, uint32_t *used) {
   int rc;
-  if (!s->look && atomic_load_explicit(&s->shared->magic, memory_order_relaxed) != slotsMagic()) {
+  if (s->apart) {
+    s->first = UINT32_MAX;
+    rc = slotsMap(h, s);
+    *used = slotsIn(s->mapped);
+    return rc;
+  }
+  if (atomic_load_explicit(&s->shared->magic, memory_order_relaxed) != slotsMagic()) {
     rc = slotsHeal(h, s);
     if (rc != MMAPSYNC_OK) return rc;
   }
@@ -299,10 +373,36 @@ int slotsUsed(mmapsync *h, Slots *s, uint32_t *used) {
   return rc;
 }
 
+int slotsAt(mmapsync *h, Slots *s, uint32_t number, int again, const Slot **out) {
+  uint32_t from = number - number % SLOTS_COPIED, n = SLOTS_COPIED;
+  Slot *to = s->copy;
+  ssize_t got;
+
+  *out = s->apart ? &s->copy[number - from] : &s->shared->slot[number];
+  if (!s->apart || (s->first == from && !again)) return MMAPSYNC_OK;
+  if (s->first == from) { /* this one again */
+    to += number - from;
+    from = number;
+    n = 1;
+  } else {
+    s->first = from;
+  }
+  got = slotsRead(s, to, n * SLOT_SIZE, (off_t)(slotsEnd(from) - SLOT_SIZE));
+  if (got < 0) {
+    s->first = UINT32_MAX;
+    return handleSystem(h, h->readers_name, "read", errno);
+  }
+  /* What is not there any more pins nothing. */
+  memset((char *)to + got, 0, n * SLOT_SIZE - (size_t)got);
+  return MMAPSYNC_OK;
+}
+
 void slotsClose(Slots *s) {
   if (s->shared) sysUnmap(s->shared, s->mapped);
   if (s->fd >= 0) sysClose(s->fd);
+  free(s->copy);
   s->shared = NULL;
+  s->copy = NULL;
   s->mapped = 0;
   s->fd = -1;
 }

@@ -46,7 +46,30 @@
 ** (readers who may not write it pin by locks).  If the header is no longer ours, the writer restores it
 ** and takes every slot that the file has room for as used.  A file that was cut short is made longer
 ** again by the next writer who takes the lock; who has the missing part mapped and touches it before
-** that is killed by the kernel (SIGBUS), as with the data files.
+** that is killed by the kernel (SIGBUS), as with the data files.  Whatever numbers stand there, nobody looks beyond
+** what he has mapped, or for longer than the file has slots.
+**
+** APART.  This is the only file that readers write to and the writer looks at.  A writer that does not trust them
+** (MMAPSYNC_TRUST_COPY), and who only looks, like mmapsync_readers(), does not map it, but reads it: pread() of a
+** part that was cut off gives fewer bytes, and no signal.  It costs the writer a system call for 64 slots with each
+** publish.  This is enough for W3 of state.h:
+**     1. Before each pread() stands a full fence, and one after it.  So the kernel's loads come after the writer's
+**        load of `version` (and after the switch of the publish before), and before its stores to the file, as
+**        loads of its own would.  The reader's half of Dekker's pattern is what it is: either its last look at
+**        `version` sees the switch, or these loads see the claim.
+**     2. Copying need not be atomic: a word that is stored meanwhile may come out with some bytes new and
+**        some old.  The bits of the mask are in one byte.  So a claim, or its end, is seen or not, and what is
+**        seen of a claim that was made before the pread() began is that it was.  (A word that it stored later
+**        instead, to claim both files or another view, has the bit too, or is its end.)
+**     3. The notes fill the other bytes.  So where the bit is set the word is read a second time, and only that counts.
+**        While a writer waits nobody else raises replaced[i], so an owner's note of file i changes once at
+**        most meanwhile, to what replaced[i] is.  If the second copy is torn between two notes, that change was
+**        made after the first copy, and so was the claim that comes with it or after it: such a claim need not be
+**        waited for (C1, 3).  If the first was, the second is whole.
+**     4. `used` is not looked at: all slots that the file has are.
+**     5. What is only read cannot be cleared by compare-and-swap.  A dead owner's bits stay until somebody takes the
+**        slot, or a writer that maps the file comes by; each publish asks the kernel for its lock, and passes it over.
+**     6. `waiting` is neither read nor cleared: sleepers are woken after each switch.
 */
 #ifndef MMAPSYNC_SLOTS_H
 #define MMAPSYNC_SLOTS_H
@@ -102,8 +125,13 @@ typedef struct Slots {
   int fd;              /* -1: not open */
   SlotsShared *shared; /* NULL likewise */
   size_t mapped;       /* bytes */
-  int look;            /* mapped to look only */
+  int look;            /* by who only looks */
+  int apart;           /* not mapped, but read; `mapped` is how long the file was found to be */
+  Slot *copy;          /* apart: SLOTS_COPIED slots as they were read, the first being ... */
+  uint32_t first;      /* ... this one; UINT32_MAX: none were */
 } Slots;
+
+#define SLOTS_COPIED 64u
 
 /* What a build takes for granted of P_writer and P_readers; see SIGNATURE in slots.c. */
 uint64_t slotsLayout(void);
@@ -116,8 +144,8 @@ int slotsClaim(struct mmapsync *h, Slots *s, uint32_t *number);
 /* Reader: gives the slot back: mask 0, pid 0, lock gone. */
 void slotsRelease(Slots *s, uint32_t number);
 
-/* Opens the file to look at all slots, for which read permission is enough; with `make` for a writer, who holds
-** the writer's lock, and makes or mends it. */
+/* Opens the file to look at all slots, apart, for which read permission is enough; with `make` for a writer, who
+** holds the writer's lock, and makes or mends it; apart if its handle trusts nobody. */
 int slotsOpen(struct mmapsync *h, Slots *s, int make);
 
 /* Makes the file as long again as it was when it was mapped, and its header ours.  As slotsOpen(). */
@@ -125,6 +153,9 @@ int slotsHeal(struct mmapsync *h, Slots *s);
 
 /* How many slots there are to look at, mapped as far as that.  OK, or why they cannot be mapped. */
 int slotsUsed(struct mmapsync *h, Slots *s, uint32_t *used);
+
+/* A slot below that number, to look at; with `again`, as it is now also if it is not mapped.  OK, or IOERR. */
+int slotsAt(struct mmapsync *h, Slots *s, uint32_t number, int again, const Slot **out);
 
 /* Whether slot `number` has a living owner other than this very open file.  1, or 0, or -1 with errno. */
 int slotsAlive(const Slots *s, uint32_t number);

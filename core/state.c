@@ -14,6 +14,8 @@
 #include "sys.h"
 
 #define STATE_MODE 0660
+#define STATE_MODE_APART                                                                           \
+  0640 /* of a publisher who does not trust readers: then those of the crate cannot count */
 
 static int stateEmpty(mmapsync *h) {
   return handleError(h, MMAPSYNC_EMPTY, "\"%s\": nothing published yet", h->path);
@@ -34,11 +36,13 @@ static int stateWrongSize(mmapsync *h, off_t size) {
 int stateOpen(mmapsync *h, int create) {
   struct stat st;
   State *s;
+  mode_t mode = h->opt.trust == MMAPSYNC_TRUST_COPY ? STATE_MODE_APART : STATE_MODE;
   int fd, rc, created = 0, writable = 1;
 
   assert(!h->state);
+  if (!create) mode = 0;
   if (!h->path) return handleError(h, MMAPSYNC_MISUSE, "the handle was not opened");
-  rc = handleOpen(h, h->state_name, O_RDWR, create ? STATE_MODE : 0, &fd, &st, &created);
+  rc = handleOpen(h, h->state_name, O_RDWR, mode, &fd, &st, &created);
   if (rc == MMAPSYNC_PERM && !create) {
     /* Slots and locks pin without it. */
     writable = 0;
@@ -72,6 +76,26 @@ int stateOpen(mmapsync *h, int create) {
   }
   if (rc != MMAPSYNC_OK) handleDetach(h);
   return rc;
+}
+
+int stateLook(mmapsync *h, StateShared *out) {
+  struct stat st;
+  ssize_t got;
+  int fd, err, rc;
+
+  if (!h->path) return handleError(h, MMAPSYNC_MISUSE, "the handle was not opened");
+  rc = handleOpen(h, h->state_name, O_RDONLY, 0, &fd, &st, NULL);
+  if (rc == MMAPSYNC_NOTFOUND) return stateEmpty(h);
+  if (rc != MMAPSYNC_OK) return rc;
+  got = sysReadAt(fd, out, STATE_SIZE, 0);
+  err = errno;
+  sysClose(fd);
+  if (got < 0) return handleSystem(h, h->state_name, "read", err);
+  if (got == 0) return stateEmpty(h);
+  if (got != STATE_SIZE || st.st_size > STATE_SIZE) {
+    return stateWrongSize(h, st.st_size > STATE_SIZE ? st.st_size : got);
+  }
+  return MMAPSYNC_OK;
 }
 
 int stateFinish(mmapsync *h) {

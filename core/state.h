@@ -162,10 +162,11 @@
 **  C6  One writer at a time, among those that take the lock, by the kernel's word; the second is told BUSY.
 **  C7  A reader that may not write the state cannot change what others see: it needs no more than to write
 **      P_readers, or only to read (pins.h), and data files are opened read-only by every reader.  One that may
-**      write P_readers can void the pins in it, or cut the file short, which kills who looks there (SIGBUS);
+**      write P_readers can void the pins in it, or cut the file short, which kills who looks there (SIGBUS; a
+**      writer can do without: slots.h, APART);
 **      where readers distrust each other they get read permission only, and pin by locks, which only the
 **      kernel holds.  One that may write P_state is trusted like a writer.  What a payload says is never
-**      believed further than the mapping reaches (image.h).
+**      believed further than the mapping reaches (image.h).  All of it is at the head of handle.c.
 **
 ** COUNTERS.  A counter does not say whose it is; all that follows comes from this, and a slot or a lock
 ** of each reader's own is the cure.  A reader that counts and dies between R2 and R6 looks like one that is
@@ -262,6 +263,9 @@ static inline _Atomic uint32_t *stateLow(StateShared *s) {
 ** none or it is unfinished; read-only if no more is permitted.  A writer (create 1) makes it if there is none; `shared` may then be NULL,
 ** until stateFinish(). */
 int stateOpen(struct mmapsync *h, int create);
+
+/* Reads what the state file at the path says now, without mapping it.  EMPTY; CORRUPT; others of handleOpen(). */
+int stateLook(struct mmapsync *h, StateShared *out);
 
 /* Gives an empty state file its 16 bytes and maps it.  The caller holds the writer's lock. */
 int stateFinish(struct mmapsync *h);

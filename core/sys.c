@@ -39,6 +39,8 @@ static long fixedFutex(uint32_t *word, int operation, uint32_t value, const stru
 typedef int (*OpenFunction)(const char *, int, mode_t);
 typedef int (*CloseFunction)(int);
 typedef ssize_t (*ReadFunction)(int, void *, size_t);
+typedef ssize_t (*ReadAtFunction)(int, void *, size_t, off_t);
+typedef ssize_t (*WriteAtFunction)(int, const void *, size_t, off_t);
 typedef int (*FstatFunction)(int, struct stat *);
 typedef int (*StatFunction)(const char *, struct stat *);
 typedef int (*TruncateFunction)(int, off_t);
@@ -78,6 +80,8 @@ enum {
   SYS_RENAME,
   SYS_UNLINK,
   SYS_READ,
+  SYS_READ_AT,
+  SYS_WRITE_AT,
   SYS_CHMOD,
   SYS_CHOWN,
   SYS_BYTES,
@@ -111,6 +115,8 @@ static struct {
     [SYS_RENAME] = SYS_ENTRY("rename", rename),
     [SYS_UNLINK] = SYS_ENTRY("unlink", unlink),
     [SYS_READ] = SYS_ENTRY("read", read),
+    [SYS_READ_AT] = SYS_ENTRY("pread", pread),
+    [SYS_WRITE_AT] = SYS_ENTRY("pwrite", pwrite),
     [SYS_CHMOD] = SYS_ENTRY("fchmod", fchmod),
     [SYS_CHOWN] = SYS_ENTRY("fchown", fchown),
     [SYS_BYTES] = SYS_ENTRY("fcntl", fixedBytes),
@@ -150,6 +156,18 @@ ssize_t sysRead(int fd, void *to, size_t n) {
   ssize_t got;
   SYS_RETRY(got, SYS_CALL(ReadFunction, SYS_READ)(fd, to, n));
   return got;
+}
+
+ssize_t sysReadAt(int fd, void *to, size_t n, off_t at) {
+  ssize_t got;
+  SYS_RETRY(got, SYS_CALL(ReadAtFunction, SYS_READ_AT)(fd, to, n, at));
+  return got;
+}
+
+ssize_t sysWriteAt(int fd, const void *from, size_t n, off_t at) {
+  ssize_t put;
+  SYS_RETRY(put, SYS_CALL(WriteAtFunction, SYS_WRITE_AT)(fd, from, n, at));
+  return put;
 }
 
 int sysFstat(int fd, struct stat *out) {
@@ -199,6 +217,19 @@ int sysReserve(int fd, off_t at, off_t n) {
 void *sysMap(size_t n, int prot, int flags, int fd) {
   void *p = SYS_CALL(MapFunction, SYS_MAP)(NULL, n, prot, flags, fd, 0);
   return p == MAP_FAILED ? NULL : p;
+}
+
+void *sysMapGuarded(size_t n, size_t page, int fd, size_t *mapped) {
+  size_t whole = (n + page - 1) / page * page + page;
+  void *base, *p = sysMap(whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  int err;
+  if (!p) return NULL;
+  base = SYS_CALL(MapFunction, SYS_MAP)(p, n, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+  err = errno;
+  *mapped = whole;
+  if (base != p) (void)sysUnmap(p, whole); /* it failed; or a test has put it elsewhere */
+  errno = err;
+  return base == MAP_FAILED ? NULL : base;
 }
 
 void *sysRemap(void *p, size_t was, size_t n) {

@@ -22,6 +22,8 @@
 int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
 int sysClose(int fd);
 ssize_t sysRead(int fd, void *to, size_t n);
+ssize_t sysReadAt(int fd, void *to, size_t n, off_t at);          /* pread */
+ssize_t sysWriteAt(int fd, const void *from, size_t n, off_t at); /* pwrite */
 int sysFstat(int fd, struct stat *out);
 int sysStat(const char *name, struct stat *out);
 int sysRename(const char *from, const char *to);
@@ -31,7 +33,8 @@ int sysChown(int fd, uid_t owner, gid_t group); /* fchown */
 int sysTruncate(int fd, off_t length);
 int sysReserve(int fd, off_t at, off_t n);
 void *sysMap(size_t n, int prot, int flags, int fd); /* NULL on failure, not MAP_FAILED */
-void *sysRemap(void *p, size_t was, size_t n);       /* may move; NULL on failure */
+void *sysMapGuarded(size_t n, size_t page, int fd, size_t *mapped); /* below */
+void *sysRemap(void *p, size_t was, size_t n);                      /* may move; NULL on failure */
 int sysUnmap(void *p, size_t n);
 int sysSync(int fd);
 int sysSyncData(int fd);
@@ -50,6 +53,9 @@ uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 ** whether any other has: 1, 0, or -1 with errno.  The kernel may answer "none" without taking a lock of its own,
 ** so the order is made here: a full fence stands before that look, and one after it.
 **
+** sysMapGuarded() maps n bytes, 1 at least, of a file for reading, and a page of zeros behind them that nobody can
+** write to: who looks there for the end of a text finds one.  *mapped is for sysUnmap().
+**
 ** sysFutex() is FUTEX_WAIT for at most ns, while *word is value, or FUTEX_WAKE of at most `value`
 ** sleepers, in any process that has the word mapped.
 */
@@ -57,7 +63,7 @@ uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 /*
 ** For tests.  The names are those of the C library: open, close, fstat, stat, ftruncate,
 ** posix_fallocate, mmap, mremap, munmap, fsync, fdatasync, flock, nanosleep, clock_gettime, dup, rename,
-** unlink, read, fchmod, fchown, fcntl, madvise, futex.  A replacement has the type of the original, except that
+** unlink, read, pread, pwrite, fchmod, fchown, fcntl, madvise, futex.  A replacement has the type of the original, except that
 ** open takes all three arguments, mremap four, dup is `int (*)(int fd, int lowest)`, fcntl is
 ** `int (*)(int fd, int command, struct flock *)`, and futex is
 ** `long (*)(uint32_t *, int operation, uint32_t value, const struct timespec *)`.  Not to be used while another thread is in the core.

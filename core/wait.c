@@ -32,29 +32,27 @@
 /* Looks once: OK if there is a newer snapshot, or TIMEOUT.  *word is the version word that was looked at, 0
 ** if there is none. */
 static int waitLook(mmapsync *h, uint64_t sequence, uint64_t *newer, uint64_t *word) {
-  mmapsync_view view;
-  int rc = readPin(h, &view);
+  uint64_t found = 0, at = 0;
+  int rc = readLook(h, &at, &found);
 
   *word = 0;
   if (rc == MMAPSYNC_EMPTY) return MMAPSYNC_TIMEOUT;
   if (rc != MMAPSYNC_OK) return rc;
-  *word = view.version;
-  mmapsync_release(h, &view);
-  if (view.sequence == 0 ? *word == h->waited_version : view.sequence <= sequence) {
-    return MMAPSYNC_TIMEOUT;
-  }
-  h->waited_version = *word;
-  *newer = view.sequence;
+  *word = at;
+  if (found == 0 ? at == h->waited_version : found <= sequence) return MMAPSYNC_TIMEOUT;
+  h->waited_version = at;
+  *newer = found;
   return MMAPSYNC_OK;
 }
 
 /* Sleeps for at most ns, or until `word` is no longer the version word. */
 static void waitSleep(mmapsync *h, uint64_t word, uint64_t ns) {
   State *s = h->state;
-  int heard = s && s->pins->slot && h->about.valid;
+  int apart = h->opt.trust == MMAPSYNC_TRUST_COPY; /* nothing is looked at that is mapped */
+  int heard = s && !apart && s->pins->slot && h->about.valid;
 
   if (!heard && ns > WAIT_UNHEARD) ns = WAIT_UNHEARD;
-  if (!s || word == 0) {
+  if (!s || apart || word == 0) {
     sysSleep(ns);
     return;
   }
@@ -89,6 +87,8 @@ int mmapsync_wait(mmapsync *h, uint64_t sequence, uint32_t timeout_ms, uint64_t 
       if (limit - spent < left) left = limit - spent;
     }
     waitSleep(h, word, left);
-    if (h->state && !h->writer.open && !stateIsCurrent(h)) handleDetach(h);
+    if (h->state && h->opt.trust == MMAPSYNC_TRUST_MAP && !h->writer.open && !stateIsCurrent(h)) {
+      handleDetach(h);
+    }
   }
 }

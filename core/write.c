@@ -39,15 +39,12 @@
 #include "version.h"
 
 /* How often the state file is opened again because it was removed before it could be locked. */
-#define LOCK_ROUNDS   16
+#define LOCK_ROUNDS  16
 
 /* A data file that is so many times longer than what it is needed for, and longer than that by so much, is
 ** made anew. */
-#define SHRINK_TIMES  4
-#define SHRINK_LEAST  ((size_t)1 << 20)
-
-/* A sequence that P_writer cannot have come to. */
-#define SEQUENCE_MOST (UINT64_C(1) << 62)
+#define SHRINK_TIMES 4
+#define SHRINK_LEAST ((size_t)1 << 20)
 
 /* ---- the lock --------------------------------------------------------------------------------- */
 

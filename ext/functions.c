@@ -406,13 +406,14 @@ static void unpinFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
 
 /* ---- mmapsync_config ---------------------------------------------------------------------------- */
 
-enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN };
-static const char *const azSetting[] = {"grace_ms", "durable",           "verify",
-                                        "pins",     "on_foreign_reader", NULL};
+enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN, SET_TRUST };
+static const char *const azSetting[] = {"grace_ms",          "durable", "verify", "pins",
+                                        "on_foreign_reader", "trust",   NULL};
 
 static const char *const azVerify[] = {"never", "attach", "snapshot",
                                        NULL};                   /* MMAPSYNC_VERIFY_... */
 static const char *const azForeign[] = {"reset", "busy", NULL}; /* MMAPSYNC_FOREIGN_... */
+static const char *const azTrust[] = {"map", "copy", NULL};     /* MMAPSYNC_TRUST_... */
 
 /*
 ** The place of a word in a list, or -1.
@@ -482,9 +483,8 @@ static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char
     return SQLITE_ERROR;
   case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
   case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
-  default:
-    assert(eSet == SET_FOREIGN);
-    return configWord(zName, azForeign, pVal, &pOpt->foreign, pzErr);
+  case SET_FOREIGN: return configWord(zName, azForeign, pVal, &pOpt->foreign, pzErr);
+  default: assert(eSet == SET_TRUST); return configWord(zName, azTrust, pVal, &pOpt->trust, pzErr);
   }
 }
 
@@ -515,7 +515,8 @@ static int configResult(sqlite3_context *pCtx, Channel *pChannel, int eSet, int 
     if (bAsked) rc = configPins(pChannel, &ePin, pzErr);
     zWord = channelPinNames[ePin];
     break;
-  default: zWord = azForeign[pOpt->foreign]; break;
+  case SET_FOREIGN: zWord = azForeign[pOpt->foreign]; break;
+  default: zWord = azTrust[pOpt->trust]; break;
   }
   if (zWord != NULL) sqlite3_result_text(pCtx, zWord, -1, SQLITE_STATIC);
   return rc;

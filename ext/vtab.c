@@ -38,6 +38,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "shared.h"
+
 #define RUN_BYTES                                                                                  \
   64 /* of a run, for each row that is wanted, at most: then no line of memory is passed over */
 
@@ -167,16 +169,16 @@ static inline int columnText(VtabCursor *pCur, sqlite3_context *pCtx, const Colu
 #define COLUMN_TEXT(name, word)                                                                    \
   static int name(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {                 \
     const word *at = (const word *)(p->data + sizeof(word) * pCur->row);                           \
-    return columnText(pCur, pCtx, p, at[0], at[1]);                                                \
+    return columnText(pCur, pCtx, p, SHARED_LOAD(at), SHARED_LOAD(at + 1));                        \
   }
 COLUMN_TEXT(columnText16, uint16_t)
 COLUMN_TEXT(columnText32, uint32_t)
 
 #define COLUMN_DICT(name, word)                                                                    \
   static int name(VtabCursor *pCur, sqlite3_context *pCtx, const ColumnBlock *p) {                 \
-    word x = *(const word *)(p->data + sizeof(word) * pCur->row);                                  \
+    word x = SHARED_LOAD((const word *)(p->data + sizeof(word) * pCur->row));                      \
     if (__builtin_expect(x >= p->base, 0)) return columnDamaged(pCur);                             \
-    return columnText(pCur, pCtx, p, p->aux[x], p->aux[x + 1]);                                    \
+    return columnText(pCur, pCtx, p, SHARED_LOAD(p->aux + x), SHARED_LOAD(p->aux + x + 1));        \
   }
 COLUMN_DICT(columnDict8, uint8_t)
 COLUMN_DICT(columnDict16, uint16_t)

@@ -109,7 +109,18 @@ static void declareType(sqlite3_str *pSql, const char *zType) {
 }
 
 /*
-** The primary key of a table whose source says WITHOUT ROWID, or -1.
+** How many columns are shown.  Hidden ones come last.
+*/
+static int tableShown(const mmapsync_table *pTab) {
+  int nAll = mmapsync_table_about(pTab)->ncolumns;
+  int n = 0;
+  while (n < nAll && (mmapsync_column_about(pTab, n)->flags & MMAPSYNC_COLUMN_HIDDEN) == 0) n++;
+  return n;
+}
+
+/*
+** The primary key of a table whose source says WITHOUT ROWID, or -1.  (In an image that lies a column may come behind
+** the hidden ones; it is not declared.)
 */
 static int tablePrimary(const mmapsync_table *pTab) {
   const unsigned mPromise = MMAPSYNC_KEY_PRIMARY | MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL;
@@ -120,22 +131,11 @@ static int tablePrimary(const mmapsync_table *pTab) {
     const mmapsync_key_info *pKey = mmapsync_key_about(pTab, k);
     if ((pKey->flags & mPromise) != mPromise) continue;
     for (i = 0; i < pKey->nparts; i++) {
-      const mmapsync_column_info *pCol = mmapsync_column_about(pTab, pKey->parts[i].column);
-      if ((pCol->flags & MMAPSYNC_COLUMN_HIDDEN) != 0) break;
+      if (pKey->parts[i].column >= tableShown(pTab)) break;
     }
     if (i == pKey->nparts) return k;
   }
   return -1;
-}
-
-/*
-** How many columns are shown.  Hidden ones come last.
-*/
-static int tableShown(const mmapsync_table *pTab) {
-  int nAll = mmapsync_table_about(pTab)->ncolumns;
-  int n = 0;
-  while (n < nAll && (mmapsync_column_about(pTab, n)->flags & MMAPSYNC_COLUMN_HIDDEN) == 0) n++;
-  return n;
 }
 
 static int columnNotNull(const mmapsync_column_info *pCol) {

@@ -142,6 +142,15 @@ static ssize_t faultRead(int fd, void *to, size_t n) {
   return ((ssize_t(*)(int, void *, size_t))fault.original)(fd, to, n);
 }
 
+static ssize_t faultReadAt(int fd, void *to, size_t n, off_t at) {
+  if (faultAt(fileOfFd(fd), 0)) return -1;
+  return ((ssize_t(*)(int, void *, size_t, off_t))fault.original)(fd, to, n, at);
+}
+static ssize_t faultWriteAt(int fd, const void *from, size_t n, off_t at) {
+  if (faultAt(fileOfFd(fd), 1)) return -1;
+  return ((ssize_t(*)(int, const void *, size_t, off_t))fault.original)(fd, from, n, at);
+}
+
 /* A writer's first look at a data file is at one that it has open. */
 static int faultFstat(int fd, struct stat *out) {
   int file = fileOfFd(fd);
@@ -283,6 +292,12 @@ static const struct FaultCall {
     {"dup", (SysFunction)faultDup, {{EMFILE, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
     {"close", (SysFunction)faultClose, {{EIO, MMAPSYNC_OK}, {EINTR, MMAPSYNC_OK}}},
     {"read", (SysFunction)faultRead, {{EIO, MMAPSYNC_OK}, {EINTR, MMAPSYNC_OK}}},
+    {"pread",
+     (SysFunction)faultReadAt,
+     {{EIO, MMAPSYNC_IOERR}, {ENOMEM, MMAPSYNC_NOMEM}, {EINTR, MMAPSYNC_OK}}},
+    {"pwrite",
+     (SysFunction)faultWriteAt,
+     {{EIO, MMAPSYNC_IOERR}, {ENOSPC, MMAPSYNC_FULL}, {EINTR, MMAPSYNC_OK}}},
     {"fstat", (SysFunction)faultFstat, {{EIO, MMAPSYNC_IOERR}, {EINTR, MMAPSYNC_OK}}},
     {"stat", (SysFunction)faultStat, {{EIO, MMAPSYNC_OK}, {EACCES, MMAPSYNC_OK}}},
     {"rename",

@@ -56,6 +56,9 @@ static int crashOpen(const char *name, int flags, mode_t mode) {
   }
 CRASH_CALL(int, crashClose, close, (int fd), (fd))
 CRASH_CALL(ssize_t, crashRead, read, (int fd, void *to, size_t n), (fd, to, n))
+CRASH_CALL(ssize_t, crashReadAt, pread, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
+CRASH_CALL(ssize_t, crashWriteAt, pwrite, (int fd, const void *from, size_t n, off_t at),
+           (fd, from, n, at))
 CRASH_CALL(int, crashFstat, fstat, (int fd, struct stat *out), (fd, out))
 CRASH_CALL(int, crashStat, stat, (const char *name, struct stat *out), (name, out))
 CRASH_CALL(int, crashTruncate, ftruncate, (int fd, off_t length), (fd, length))
@@ -116,6 +119,7 @@ static const struct {
     {"unlink", (SysFunction)crashUnlink},   {"fchmod", (SysFunction)crashChmod},
     {"fchown", (SysFunction)crashChown},    {"fcntl", (SysFunction)crashBytes},
     {"madvise", (SysFunction)crashAdvise},  {"futex", (SysFunction)crashFutex},
+    {"pread", (SysFunction)crashReadAt},    {"pwrite", (SysFunction)crashWriteAt},
     {"nanosleep", (SysFunction)crashSleep}, {"clock_gettime", (SysFunction)crashClock},
 };
 

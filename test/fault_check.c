@@ -327,6 +327,40 @@ static mmapsync *prepareReadReplaced(void) {
   return h;
 }
 
+/* A handle that trusts nobody: it reads a copy; it makes the channel, and publishes where somebody has a slot. */
+static mmapsync *openCopy(void) {
+  mmapsync_options opt;
+  mmapsync *h;
+  mmapsync_options_init(&opt);
+  opt.trust = MMAPSYNC_TRUST_COPY;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  return h;
+}
+static mmapsync *prepareReadCopy(void) {
+  mmapsync *h = openCopy(), *writer = channelOpen();
+  OK(writer, buildPrices(writer, 500));
+  OK(h, readPrices(h, 500));
+  OK(writer, buildPrices(writer, 1000));
+  mmapsync_close(writer);
+  acting.reads = 1;
+  return h;
+}
+static mmapsync *prepareApart(void) {
+  mmapsync *h = openCopy();
+  WRITE(h, "xxxxxxxx");
+  waitReader = channelOpenPins(MMAPSYNC_PIN_SLOT);
+  OK(waitReader, mmapsync_read(waitReader, &waitView));
+  WRITE(h, "ooooo");
+  mmapsync_release(waitReader, &waitView);
+  mmapsync_close(h);
+  mmapsync_close(waitReader);
+  waitReader = NULL;
+  return openCopy();
+}
+
+static const Scenario readingCopy = {prepareReadCopy, actRead, holdsOldPrices, holdsOldPrices};
+static const Scenario apartFirst = {openCopy, actWrite, holdsNothing, holdsNewLetters};
+static const Scenario apart = {prepareApart, actWrite, holdsOldLetters, holdsNewLetters};
 static const Scenario first = {prepareFirst, actWrite, holdsNothing, holdsNewLetters};
 static const Scenario later = {prepareLater, actWrite, holdsOldLetters, holdsNewLetters};
 static const Scenario steady = {prepareSteady, actWrite, holdsOldLetters, holdsNewLetters};
@@ -483,6 +517,11 @@ static void caseReadCounter(void) { sweep(&readingCounter); }
 static void caseReadCrowd(void) { sweep(&readingCrowd); }
 static void caseReadGrown(void) { sweep(&readingGrown); }
 static void caseReadReplaced(void) { sweep(&readingReplaced); }
+static void caseReadCopy(void) { sweep(&readingCopy); }
+static void caseApartFirst(void) { sweep(&apartFirst); }
+static void caseApart(void) { sweep(&apart); }
+static void caseReadCopyMemory(void) { sweepMemory(&readingCopy); }
+static void caseApartMemory(void) { sweepMemory(&apart); }
 static void caseFirstMemory(void) { sweepMemory(&first); }
 static void caseBuildMemory(void) { sweepMemory(&build); }
 static void caseReadMemory(void) { sweepMemory(&reading); }
@@ -719,6 +758,11 @@ static const CheckCase cases[] = {
     {"read_crowd", caseReadCrowd},
     {"read_replaced", caseReadReplaced},
     {"read_grown", caseReadGrown},
+    {"read_copy", caseReadCopy},
+    {"read_copy_memory", caseReadCopyMemory},
+    {"apart_first", caseApartFirst},
+    {"apart", caseApart},
+    {"apart_memory", caseApartMemory},
     {"first_memory", caseFirstMemory},
     {"build_memory", caseBuildMemory},
     {"read_memory", caseReadMemory},

@@ -38,20 +38,23 @@ typedef struct Role {
   unsigned seats; /* threads of the process, each with its handle */
   unsigned hold, nest, fork, attach, wait;
   int verify;
+  int trust;
 } Role;
 
 static const Role roles[] = {
-    {"slot", MMAPSYNC_PIN_SLOT, 3, 0, 20, 0, 1, 0, MMAPSYNC_VERIFY_NEVER},
-    {"slot-hold", MMAPSYNC_PIN_SLOT, 2, 8, 200, 0, 0, 0, MMAPSYNC_VERIFY_NEVER},
-    {"slot-fork", MMAPSYNC_PIN_SLOT, 1, 1, 100, 30, 10, 0, MMAPSYNC_VERIFY_NEVER},
-    {"slot-attach", MMAPSYNC_PIN_SLOT, 2, 0, 50, 0, 500, 0, MMAPSYNC_VERIFY_NEVER},
-    {"slot-wait", MMAPSYNC_PIN_SLOT, 1, 0, 0, 0, 5, 900, MMAPSYNC_VERIFY_NEVER},
-    {"lock", MMAPSYNC_PIN_LOCK, 2, 0, 50, 0, 1, 0, MMAPSYNC_VERIFY_NEVER},
-    {"lock-hold", MMAPSYNC_PIN_LOCK, 1, 8, 200, 0, 0, 50, MMAPSYNC_VERIFY_NEVER},
-    {"lock-fork", MMAPSYNC_PIN_LOCK, 1, 1, 100, 30, 300, 0, MMAPSYNC_VERIFY_NEVER},
-    {"counter", MMAPSYNC_PIN_COUNTER, 1, 0, 0, 0, 1, 0, MMAPSYNC_VERIFY_NEVER},
-    {"counter-hold", MMAPSYNC_PIN_COUNTER, 2, 2, 100, 0, 5, 0, MMAPSYNC_VERIFY_NEVER},
-    {"auto-verify", MMAPSYNC_PIN_AUTO, 1, 2, 50, 0, 20, 50, MMAPSYNC_VERIFY_SNAPSHOT},
+    {"slot", MMAPSYNC_PIN_SLOT, 3, 0, 20, 0, 1, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"slot-hold", MMAPSYNC_PIN_SLOT, 2, 8, 200, 0, 0, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"slot-fork", MMAPSYNC_PIN_SLOT, 1, 1, 100, 30, 10, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"slot-attach", MMAPSYNC_PIN_SLOT, 2, 0, 50, 0, 500, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"slot-wait", MMAPSYNC_PIN_SLOT, 1, 0, 0, 0, 5, 900, MMAPSYNC_VERIFY_NEVER, 0},
+    {"lock", MMAPSYNC_PIN_LOCK, 2, 0, 50, 0, 1, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"lock-hold", MMAPSYNC_PIN_LOCK, 1, 8, 200, 0, 0, 50, MMAPSYNC_VERIFY_NEVER, 0},
+    {"lock-fork", MMAPSYNC_PIN_LOCK, 1, 1, 100, 30, 300, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"counter", MMAPSYNC_PIN_COUNTER, 1, 0, 0, 0, 1, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"counter-hold", MMAPSYNC_PIN_COUNTER, 2, 2, 100, 0, 5, 0, MMAPSYNC_VERIFY_NEVER, 0},
+    {"auto-verify", MMAPSYNC_PIN_AUTO, 1, 2, 50, 0, 20, 50, MMAPSYNC_VERIFY_SNAPSHOT, 0},
+    {"copy", MMAPSYNC_PIN_AUTO, 1, 8, 100, 10, 50, 50, MMAPSYNC_VERIFY_SNAPSHOT,
+     MMAPSYNC_TRUST_COPY},
 };
 
 #define NEST_MOST  4
@@ -238,7 +241,7 @@ static void viewFork(Reader *r, const mmapsync_view *v, uint64_t number) {
   self.chance += (uint64_t)getpid();
   sleepNs(chance(late ? 60 * NS_PER_MS : 2 * NS_PER_MS));
   viewCheck(r, v, number, "in a child");
-  r->handle_sequence = 0; /* it is to attach anew */
+  if (r->role->trust == MMAPSYNC_TRUST_MAP) r->handle_sequence = 0; /* it is to attach anew */
   if (viewOpen(r, &own, &other)) {
     viewClose(r, &own, other, "in a child, by its own pin");
     payloadCheck(r->h, v, &f);
@@ -302,6 +305,7 @@ static void readerOpen(Reader *r) {
   mmapsync_options_init(&opt);
   opt.pins = r->role->pins;
   opt.verify = r->role->verify;
+  opt.trust = r->role->trust;
   opt.stamp = (int)chance(2);
   if (mmapsync_open(T->path, &opt, &r->h) != MMAPSYNC_OK) broken("open: %s", mmapsync_errmsg(r->h));
   r->handle_sequence = 0;

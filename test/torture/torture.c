@@ -7,7 +7,7 @@
 **
 ** WHO.  Reader processes of every kind of pin (reader.c), some with several threads, that read nested, hold
 ** views for several grace times, fork under a view, attach and detach, wait for the next snapshot; a writer
-** that publishes without pause payloads of 36 bytes to 17 MB and table images (payload.c, writer.c); a second
+** that publishes without pause, now with P_readers mapped and now apart (slots.h), payloads of 36 bytes to 17 MB and table images (payload.c, writer.c); a second
 ** that competes for the lock now and then.  This process, the supervisor, sends SIGKILL and starts the dead
 ** again, SIGSTOP and some time later SIGCONT, and SIGUSR1, whose handler naps.  So everybody is interrupted
 ** between any two instructions, for a moment or for several grace times.  System calls are delayed
