@@ -180,6 +180,8 @@ typedef struct mmapsync mmapsync;
                                    ** does where a data file would have to be replaced, which they do not
                                    ** notice */
 
+#define MMAPSYNC_THREADS_MAX 4 /* each has its share of the memory to sort in */
+
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -194,6 +196,8 @@ typedef struct mmapsync_options {
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
                            ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
   void *progress_arg;
+  int threads; /* that build the keys of long tables, the caller's among them: 1 to MMAPSYNC_THREADS_MAX, of
+               ** which 1 makes none; default 0: as many as there are cores for */
 } mmapsync_options;
 
 /* Fills in the defaults. */
