@@ -98,6 +98,7 @@ struct mmapsync {
   char *writer_name;  /* P_writer */
   char *readers_name; /* P_readers */
   size_t page;        /* bytes of a page of memory */
+  int state_look;     /* errno of the last look for P_state by its name; 0 if there was a file */
 
 #ifdef MMAPSYNC_DEBUG
   _Atomic(const void *) user; /* the thread that is in a call on this handle */
