@@ -46,17 +46,21 @@ VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mma
 
 # Debian packages: what building takes; what tests and demo take beside it; what lint, model, coverage and
 # valgrind take; what draws pictures.
-DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
+DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl tcl-dev libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck spin gcovr valgrind
 DEPS_BENCH = gnuplot-nox
 
+# Tcl's header and library, where the distribution has them; the header is not ours to warn of.
+TCL_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags tcl 2>/dev/null))
+TCL_LIBS := $(or $(shell pkg-config --libs tcl 2>/dev/null),-ltcl8.6)
+FAULT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
 # The extension once more, for programs that link SQLite and it statically.
 STATIC_OBJ := $(patsubst ext/%.c,$(BUILD)/obj/static/%.o,$(wildcard ext/*.c))
-TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c,$(wildcard test/*.c))) \
-  $(BUILD)/test/differential_ctl.so
+TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c %/testfixture.c,$(wildcard test/*.c))) \
+  $(BUILD)/test/differential_ctl.so $(BUILD)/testfixture
 # The benchmark's programs are the files of that ending; the others belong to all of them.
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
@@ -145,7 +149,7 @@ EACH = xargs -n 1 -P $(shell nproc) sh -c
 lint: ## warnings as errors with both compilers, clang's analyzer, cppcheck, layout
 	@for cc in $(CC) $(CC2); do \
 	  echo $(filter %.c,$(SOURCES)) | \
-	    $(EACH) "$$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext -c -o /dev/null \$$0" || exit 1; \
+	    $(EACH) "$$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext $(TCL_CFLAGS) -c -o /dev/null \$$0" || exit 1; \
 	  echo $(wildcard ext/*.c) | \
 	    $(EACH) "$$cc $(DIALECT) -Werror -O3 -DSQLITE_CORE -Icore -Iext -c -o /dev/null \$$0" || exit 1; \
 	done
@@ -214,6 +218,13 @@ $(BUILD)/test/static_host: test/static_host.c $(STATIC_OBJ) $(BUILD)/libmmapsync
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $^ -lsqlite3 $(LIBS)
 
+# SQLite and Tcl as shared libraries, so that Tcl's package sqlite3 is of the same SQLite.
+$(BUILD)/testfixture: test/testfixture.c $(STATIC_OBJ) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) $(WRAP) -DSQLITE_CORE -Icore -Iext $(TCL_CFLAGS) -MMD -MP -o $@ $< \
+	  $(STATIC_OBJ) $(CORE_OBJ) -lsqlite3 $(TCL_LIBS) $(LIBS)
+
 $(BUILD)/test/%_ctl.so: test/%_ctl.c
 	@mkdir -p $(@D)
 	@echo "  $@"
@@ -223,7 +234,10 @@ $(BUILD)/test/%_ctl.so: test/%_ctl.c
 $(BUILD)/test/%: test/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(CORE_OBJ) $(LIBS)
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) $(WRAP) -Icore -MMD -MP -o $@ $< $(CORE_OBJ) $(LIBS)
+
+# What these ask for memory can be refused (test/fault.h), but not what their libraries do.
+$(BUILD)/test/fault_check $(BUILD)/testfixture: WRAP = $(FAULT_WRAP)
 
 $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_OBJ)
 	@mkdir -p $(@D)
@@ -241,4 +255,4 @@ $(BUILD)/bench/%: test/bench/%.c $(BENCH_OBJ) $(BUILD)/libmmapsync.a
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BENCH_OBJ) $(BUILD)/libmmapsync.a \
 	  -lsqlite3 $(LIBS)
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/test/*.d $(BUILD)/bench/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/obj/*/*.d $(BUILD)/test/*.d $(BUILD)/bench/*.d)

@@ -21,7 +21,7 @@
 
 #include "build.h"
 
-#define WAIT_NS 20000000 /* between two looks whether to go on */
+#define WAIT_NS (20 * NS_PER_MS) /* between two looks whether to go on */
 
 typedef struct Jobs {
   KeyJob *jobs;
@@ -69,13 +69,9 @@ static void *jobsHelp(void *arg) {
 /* Waits for a helper, and asks the host meanwhile whether to go on. */
 static int jobsJoin(Jobs *p, pthread_t thread, int rc) {
   for (;;) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += WAIT_NS;
-    if (t.tv_nsec >= 1000000000) {
-      t.tv_sec++;
-      t.tv_nsec -= 1000000000;
-    }
+    uint64_t until = sysWallClock() + WAIT_NS;
+    struct timespec t = {.tv_sec = (time_t)(until / (1000 * NS_PER_MS)),
+                         .tv_nsec = (long)(until % (1000 * NS_PER_MS))};
     if (pthread_timedjoin_np(thread, NULL, &t) == 0) return rc;
     if (rc == MMAPSYNC_OK) rc = handleProgress(p->jobs[0].b->h);
     if (rc != MMAPSYNC_OK) atomic_store_explicit(&p->stop, 1, memory_order_relaxed);

@@ -424,7 +424,7 @@ static int handleFolder(mmapsync *h, const char *path, size_t n, char *real) {
     memcpy(given, path, n);
   }
   given[n] = 0;
-  if (!realpath(given, real) || sysStat(real, &st) != 0) err = errno;
+  if (sysRealPath(given, real) != 0 || sysStat(real, &st) != 0) err = errno;
   switch (err) {
   case 0:
     h->common = (st.st_mode & S_IWOTH) != 0;

@@ -102,6 +102,7 @@ struct mmapsync {
   size_t page;        /* bytes of a page of memory */
   int common;         /* everybody may write to the folder ... */
   uid_t owner;        /* ... which is this user's */
+  int state_look;     /* errno of the last look for P_state by its name; 0 if there was a file */
 
 #ifdef MMAPSYNC_DEBUG
   _Atomic(const void *) user; /* the thread that is in a call on this handle */

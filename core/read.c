@@ -35,6 +35,9 @@
 /* Tries to enter at all: honest writers need far fewer, since each that is in the way has published meanwhile. */
 #define ENTER_ROUNDS  10000
 
+/* How often a channel that is removed, or seems to be, under a read's hands is opened anew before that is an error. */
+#define READ_REMOVED  16
+
 /* Tries to compare a payload with its hash before a newer one takes its place. */
 #define VERIFY_ROUNDS 8
 
@@ -162,7 +165,10 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   if (h->opt.trust == MMAPSYNC_TRUST_COPY) return copyRead(h, 0, view);
   view->map = NULL;
   for (round = 0; round < ENTER_ROUNDS; round++) {
-    if (!h->state) noted[0] = noted[1] = 0;
+    if (!h->state) {
+      if (round > READ_REMOVED) return stateVanished(h);
+      noted[0] = noted[1] = 0;
+    }
     if (!h->state || !h->state->pins->kind) {
       rc = readReady(h);
       if (rc != MMAPSYNC_OK) return rc;
@@ -192,10 +198,7 @@ int readPin(mmapsync *h, mmapsync_view *view) {
     if (round >= READ_ROUNDS && noted[index] &&
         note[index] == pageReplaced(&h->state->page, index)) {
       rc = dataMap(h, index, version, note[index]);
-      if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) {
-        rc = handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made",
-                         h->state_name);
-      }
+      if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) rc = stateVanished(h);
       map = h->maps[index];
       if (rc == MMAPSYNC_OK && note[index] == pageReplaced(&h->state->page, index) &&
           readShows(h, map, version) && !readMisfit(h, version)) {

@@ -115,11 +115,18 @@ int stateFinish(mmapsync *h) {
   return stateMap(h);
 }
 
-int stateIsCurrent(const mmapsync *h) {
+int stateIsCurrent(mmapsync *h) {
   struct stat st;
   assert(h->state);
-  return sysStat(h->state_name, &st) == 0 && st.st_dev == h->state->device &&
-         st.st_ino == h->state->inode;
+  h->state_look = sysStat(h->state_name, &st) == 0 ? 0 : errno;
+  return h->state_look == 0 && st.st_dev == h->state->device && st.st_ino == h->state->inode;
+}
+
+int stateVanished(mmapsync *h) {
+  if (h->state_look != 0 && h->state_look != ENOENT) {
+    return handleSystem(h, h->state_name, "look at", h->state_look);
+  }
+  return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
 }
 
 State *stateRef(State *s) {

@@ -270,8 +270,11 @@ int stateLook(struct mmapsync *h, StateShared *out);
 /* Gives an empty state file its 16 bytes and maps it.  The caller holds the writer's lock. */
 int stateFinish(struct mmapsync *h);
 
-/* Whether the open state file is still the one that its name leads to.  1 or 0. */
-int stateIsCurrent(const struct mmapsync *h);
+/* Whether the open state file is still the one that its name leads to.  1; or 0, also if that cannot be told. */
+int stateIsCurrent(struct mmapsync *h);
+
+/* The failure of who was told 0 too often: the code and the sentence for what the last look found. */
+int stateVanished(struct mmapsync *h);
 
 State *stateRef(State *s);
 void stateUnref(State *s);

@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -60,6 +61,7 @@ typedef int (*ChownFunction)(int, uid_t, gid_t);
 typedef int (*BytesFunction)(int, int, struct flock *);
 typedef int (*AdviseFunction)(void *, size_t, int);
 typedef long (*FutexFunction)(uint32_t *, int, uint32_t, const struct timespec *);
+typedef char *(*RealPathFunction)(const char *, char *);
 
 enum {
   SYS_OPEN,
@@ -87,6 +89,7 @@ enum {
   SYS_BYTES,
   SYS_ADVISE,
   SYS_FUTEX,
+  SYS_REALPATH,
   SYS_COUNT
 };
 
@@ -122,6 +125,7 @@ static struct {
     [SYS_BYTES] = SYS_ENTRY("fcntl", fixedBytes),
     [SYS_ADVISE] = SYS_ENTRY("madvise", madvise),
     [SYS_FUTEX] = SYS_ENTRY("futex", fixedFutex),
+    [SYS_REALPATH] = SYS_ENTRY("realpath", realpath),
 #undef SYS_ENTRY
 };
 
@@ -180,6 +184,10 @@ int sysStat(const char *name, struct stat *out) {
   int rc;
   SYS_RETRY(rc, SYS_CALL(StatFunction, SYS_STAT)(name, out));
   return rc;
+}
+
+int sysRealPath(const char *name, char *out) {
+  return SYS_CALL(RealPathFunction, SYS_REALPATH)(name, out) ? 0 : -1;
 }
 
 int sysRename(const char *from, const char *to) {

@@ -1,5 +1,6 @@
 /*
-** sys.h - every system call the core makes, through one replaceable table.
+** sys.h - every system call the core makes, through one replaceable table.  (But for getpid() and sysconf(),
+** which cannot fail as they are used.)
 **
 ** A test can put a function of its own in place of any entry, and so make the Nth open, mmap or
 ** posix_fallocate fail, stall, or look at the world between two steps.  sys.c holds the table, the
@@ -26,6 +27,7 @@ ssize_t sysReadAt(int fd, void *to, size_t n, off_t at);          /* pread */
 ssize_t sysWriteAt(int fd, const void *from, size_t n, off_t at); /* pwrite */
 int sysFstat(int fd, struct stat *out);
 int sysStat(const char *name, struct stat *out);
+int sysRealPath(const char *name, char *out); /* realpath() into out[PATH_MAX]; 0, or -1 */
 int sysRename(const char *from, const char *to);
 int sysUnlink(const char *name);
 int sysChmod(int fd, mode_t mode);              /* fchmod */
@@ -63,7 +65,7 @@ uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 /*
 ** For tests.  The names are those of the C library: open, close, fstat, stat, ftruncate,
 ** posix_fallocate, mmap, mremap, munmap, fsync, fdatasync, flock, nanosleep, clock_gettime, dup, rename,
-** unlink, read, pread, pwrite, fchmod, fchown, fcntl, madvise, futex.  A replacement has the type of the original, except that
+** unlink, read, pread, pwrite, fchmod, fchown, fcntl, madvise, futex, realpath.  A replacement has the type of the original, except that
 ** open takes all three arguments, mremap four, dup is `int (*)(int fd, int lowest)`, fcntl is
 ** `int (*)(int fd, int command, struct flock *)`, and futex is
 ** `long (*)(uint32_t *, int operation, uint32_t value, const struct timespec *)`.  Not to be used while another thread is in the core.

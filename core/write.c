@@ -101,7 +101,7 @@ static int writeLock(mmapsync *h) {
     if (rc != MMAPSYNC_OK) handleUnlock(h);
     return rc;
   }
-  return handleError(h, MMAPSYNC_IOERR, "\"%s\": removed as often as it was made", h->state_name);
+  return stateVanished(h);
 }
 
 /* Ends a write, or a begin that failed: gives up a new file, or cuts the file back to `length` bytes; gives

@@ -19,20 +19,23 @@ SQLITE_EXTENSION_INIT1
 #define ENTRY_OLDEST 3038000
 
 /*
-** True if this connection has the module already.  The pragma reads no schema, so asking does not
-** open the database file early.
+** Whether this connection has the module already: 1, 0, or -1: out of memory.  The pragma reads no schema, so
+** asking does not open the database file early.
 */
 static int entryLoaded(sqlite3 *db) {
   sqlite3_stmt *pStmt = NULL;
   int found = 0;
-  if (sqlite3_prepare_v2(db, "PRAGMA module_list", -1, &pStmt, NULL) == SQLITE_OK) {
-    while (!found && sqlite3_step(pStmt) == SQLITE_ROW) {
+  int rc = sqlite3_prepare_v2(db, "PRAGMA module_list", -1, &pStmt, NULL);
+  while (!found && (rc == SQLITE_OK || rc == SQLITE_ROW)) {
+    rc = sqlite3_step(pStmt);
+    if (rc == SQLITE_ROW) {
       const char *zName = (const char *)sqlite3_column_text(pStmt, 0);
+      if (zName == NULL) rc = SQLITE_NOMEM;
       found = zName != NULL && sqlite3_stricmp(zName, "mmapsync") == 0;
     }
   }
   sqlite3_finalize(pStmt);
-  return found;
+  return rc == SQLITE_NOMEM ? -1 : found;
 }
 
 __attribute__((visibility("default"))) int sqlite3_mmapsync_init(sqlite3 *db, char **pzErr,
@@ -45,7 +48,7 @@ __attribute__((visibility("default"))) int sqlite3_mmapsync_init(sqlite3 *db, ch
 */
 int sqlite3_mmapsync_init(sqlite3 *db, char **pzErr, const sqlite3_api_routines *pApi) {
   Registry *pReg;
-  int rc;
+  int rc, loaded;
   (void)pApi;
 #ifndef SQLITE_CORE
   SQLITE_EXTENSION_INIT2(pApi)
@@ -55,7 +58,8 @@ int sqlite3_mmapsync_init(sqlite3 *db, char **pzErr, const sqlite3_api_routines 
         sqlite3_mprintf("mmapsync: expected SQLite 3.38 or newer, found %s", sqlite3_libversion());
     return SQLITE_ERROR;
   }
-  if (entryLoaded(db)) return SQLITE_OK;
+  loaded = entryLoaded(db);
+  if (loaded != 0) return loaded < 0 ? SQLITE_NOMEM : SQLITE_OK;
   pReg = registryNew(db);
   if (pReg == NULL) return SQLITE_NOMEM;
   rc = vtabRegister(db, pReg);

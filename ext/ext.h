@@ -198,8 +198,8 @@ void functionFail(sqlite3_context *pCtx, int rc, char *zErr);
 int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
                  char **pzErr);
 
-/* What a value is, for a sentence: `NULL`, `7`, `"abc"`, `a blob`.  sqlite3_malloc. */
-char *functionFound(sqlite3_value *pVal);
+/* The sentence `zWhere: expected zWhat, found ...` and SQLITE_ERROR; or SQLITE_NOMEM. */
+int functionExpected(const char *zWhere, const char *zWhat, sqlite3_value *pVal, char **pzErr);
 
 /* A grace time in milliseconds; zWhat begins the sentence. */
 int functionGrace(const char *zWhat, sqlite3_value *pVal, uint32_t *pGrace, char **pzErr);
@@ -207,6 +207,10 @@ int functionGrace(const char *zWhat, sqlite3_value *pVal, uint32_t *pGrace, char
 /* The channel that the function's first argument names. */
 int functionChannel(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPath,
                     Channel **ppChannel, char **pzErr);
+
+/* A byte as it stands in a JSON string; how many bytes that takes. */
+#define FUNCTION_ESCAPE 7
+int functionEscape(char zOut[FUNCTION_ESCAPE], char c);
 
 /* Adds a JSON string. */
 void functionJson(sqlite3_str *pStr, const char *z);

@@ -36,7 +36,8 @@ int functionAdd(sqlite3 *db, Registry *p, const char *zName, int nArg, int flags
 
 void functionFail(sqlite3_context *pCtx, int rc, char *zErr) {
   assert(rc != SQLITE_OK);
-  if (rc == SQLITE_NOMEM) {
+  /* SQLITE_ERROR always has a sentence, unless memory is short for it. */
+  if (rc == SQLITE_NOMEM || (rc == SQLITE_ERROR && zErr == NULL)) {
     sqlite3_result_error_nomem(pCtx);
   } else {
     /* The code after the sentence: on its own the code would bring SQLite's words for it. */
@@ -46,7 +47,10 @@ void functionFail(sqlite3_context *pCtx, int rc, char *zErr) {
   sqlite3_free(zErr);
 }
 
-char *functionFound(sqlite3_value *pVal) {
+/*
+** What a value is, for a sentence: `NULL`, `7`, `"abc"`, `a blob`.  sqlite3_malloc.
+*/
+static char *functionFound(sqlite3_value *pVal) {
   char zClip[CLIP_MOST + 4];
   const char *z;
   switch (sqlite3_value_type(pVal)) {
@@ -60,6 +64,13 @@ char *functionFound(sqlite3_value *pVal) {
   }
 }
 
+int functionExpected(const char *zWhere, const char *zWhat, sqlite3_value *pVal, char **pzErr) {
+  char *zFound = functionFound(pVal);
+  if (zFound == NULL) return SQLITE_NOMEM;
+  *pzErr = sqlite3_mprintf("%s: expected %s, found %z", zWhere, zWhat, zFound);
+  return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+}
+
 int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
                  char **pzErr) {
   int eType = sqlite3_value_type(pVal);
@@ -67,15 +78,14 @@ int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char
   size_t n;
   *pzOut = NULL;
   if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
-    *pzErr = sqlite3_mprintf("%s: expected %s, found %z", zFunc, zWhat, functionFound(pVal));
-    return SQLITE_ERROR;
+    return functionExpected(zFunc, zWhat, pVal, pzErr);
   }
   p = eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
   n = (size_t)sqlite3_value_bytes(pVal);
   if (p == NULL && (n > 0 || eType == SQLITE_TEXT)) return SQLITE_NOMEM;
   if (n > 0 && memchr(p, 0, n) != NULL) {
     *pzErr = sqlite3_mprintf("%s: expected %s, found a NUL byte in it", zFunc, zWhat);
-    return SQLITE_ERROR;
+    return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }
   *pzOut = sqlite3_malloc64(n + 1);
   if (*pzOut == NULL) return SQLITE_NOMEM;
@@ -92,9 +102,7 @@ int functionGrace(const char *zWhat, sqlite3_value *pVal, uint32_t *pGrace, char
       return SQLITE_OK;
     }
   }
-  *pzErr = sqlite3_mprintf("%s: expected milliseconds from 0 to 4294967295, found %z", zWhat,
-                           functionFound(pVal));
-  return SQLITE_ERROR;
+  return functionExpected(zWhat, "milliseconds from 0 to 4294967295", pVal, pzErr);
 }
 
 int functionChannel(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPath,
@@ -106,17 +114,22 @@ int functionChannel(sqlite3_context *pCtx, const char *zFunc, sqlite3_value *pPa
   return rc;
 }
 
-void functionJson(sqlite3_str *pStr, const char *z) {
-  sqlite3_str_appendchar(pStr, 1, '"');
-  for (; *z != '\0'; z++) {
-    if (*z == '"' || *z == '\\') {
-      sqlite3_str_appendf(pStr, "\\%c", *z);
-    } else if ((unsigned char)*z < 0x20) {
-      sqlite3_str_appendf(pStr, "\\u%04x", (unsigned)*z);
-    } else {
-      sqlite3_str_appendchar(pStr, 1, *z);
-    }
+int functionEscape(char zOut[FUNCTION_ESCAPE], char c) {
+  if (c == '"' || c == '\\') {
+    sqlite3_snprintf(FUNCTION_ESCAPE, zOut, "\\%c", c);
+  } else if ((unsigned char)c < 0x20) {
+    sqlite3_snprintf(FUNCTION_ESCAPE, zOut, "\\u%04x", (unsigned)c);
+  } else {
+    zOut[0] = c;
+    zOut[1] = '\0';
   }
+  return (int)strlen(zOut);
+}
+
+void functionJson(sqlite3_str *pStr, const char *z) {
+  char zOut[FUNCTION_ESCAPE];
+  sqlite3_str_appendchar(pStr, 1, '"');
+  for (; *z != '\0'; z++) sqlite3_str_append(pStr, zOut, functionEscape(zOut, *z));
   sqlite3_str_appendchar(pStr, 1, '"');
 }
 
@@ -443,7 +456,8 @@ static void configList(sqlite3_str *pStr, const char *const *az, const char *zQu
 static int configWord(const char *zName, const char *const *az, sqlite3_value *pVal, int *pOut,
                       char **pzErr) {
   sqlite3_str *pStr;
-  char *zFound;
+  char *zWords;
+  int rc;
   if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
     const char *z = (const char *)sqlite3_value_text(pVal);
     int i;
@@ -454,14 +468,12 @@ static int configWord(const char *zName, const char *const *az, sqlite3_value *p
       return SQLITE_OK;
     }
   }
-  zFound = functionFound(pVal);
   pStr = sqlite3_str_new(NULL);
-  sqlite3_str_appendf(pStr, "%s: expected ", zName);
   configList(pStr, az, "\"");
-  sqlite3_str_appendf(pStr, ", found %s", zFound == NULL ? "" : zFound);
-  sqlite3_free(zFound);
-  *pzErr = sqlite3_str_finish(pStr);
-  return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+  zWords = sqlite3_str_finish(pStr);
+  rc = zWords == NULL ? SQLITE_NOMEM : functionExpected(zName, zWords, pVal, pzErr);
+  sqlite3_free(zWords);
+  return rc;
 }
 
 /*
@@ -479,8 +491,7 @@ static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char
         return SQLITE_OK;
       }
     }
-    *pzErr = sqlite3_mprintf("durable: expected 0 or 1, found %z", functionFound(pVal));
-    return SQLITE_ERROR;
+    return functionExpected(zName, "0 or 1", pVal, pzErr);
   case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
   case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
   case SET_THREADS:

@@ -28,12 +28,13 @@
 ** INTERRUPT.  sqlite3_interrupt() stops the SELECTs by itself, and the core's own slow work, waiting and
 ** sorting, as wait.c says.
 **
-** The result is written as JSON by hand, not with json_object(): after the commit nothing should fail, and
-** an interrupted connection would refuse to run that as well.
+** The result is written as JSON by hand, not with json_object(), and into memory that was taken before: after
+** the commit nothing should fail, and an interrupted connection would refuse to run that as well.
 */
 #include "ext.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* Functions that set a subtype say so from 3.45 on; older hosts ignore the bit. */
@@ -68,52 +69,87 @@ static int writeReads(Channel *pChannel, char **pzErr) {
   return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_BUSY;
 }
 
+/* ---- the result ---------------------------------------------------------------------------------- */
+
+/* Memory for a result, of which nothing was written yet but zTail, if there is one, which is to come last. */
+typedef struct Result {
+  char *z;
+  int n, nRoom;
+  char *zTail; /* sqlite3_malloc; owned */
+} Result;
+
+/* All but the tail fits into this: some numbers, and who held, of at most 200 bytes each. */
+#define RESULT_MOST (512 + 200 * MMAPSYNC_HELD_MOST)
+
+static int resultNew(Result *p) {
+  p->nRoom = RESULT_MOST + (p->zTail == NULL ? 0 : (int)strlen(p->zTail));
+  p->z = sqlite3_malloc(p->nRoom);
+  return p->z == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+static void resultFree(Result *p) {
+  sqlite3_free(p->z);
+  sqlite3_free(p->zTail);
+}
+
+static void resultAdd(Result *p, const char *zFormat, ...) {
+  va_list args;
+  va_start(args, zFormat);
+  sqlite3_vsnprintf(p->nRoom - p->n, p->z + p->n, zFormat, args);
+  va_end(args);
+  p->n += (int)strlen(p->z + p->n);
+  assert(p->n < p->nRoom - 1);
+}
+
 /*
 ** The members that both results have, after an opening brace.
 */
-static void resultDone(sqlite3_str *pStr, const mmapsync_result *pDone) {
-  sqlite3_str_appendf(pStr, "{\"sequence\":%lld,\"version\":%lld,\"bytes\":%lld",
-                      (sqlite3_int64)pDone->sequence, (sqlite3_int64)pDone->version,
-                      (sqlite3_int64)pDone->size);
+static void resultDone(Result *p, const mmapsync_result *pDone) {
+  resultAdd(p, "{\"sequence\":%lld,\"version\":%lld,\"bytes\":%lld", (sqlite3_int64)pDone->sequence,
+            (sqlite3_int64)pDone->version, (sqlite3_int64)pDone->size);
 }
 
 /*
 ** Who held at the end of the grace time: as much of it as is known.
 */
-static void resultHeld(sqlite3_str *pStr, const mmapsync_reader *p) {
-  sqlite3_str_appendf(pStr, "{\"kind\":\"%s\"", channelPinNames[p->kind]);
-  if (p->kind == MMAPSYNC_PIN_SLOT) {
-    sqlite3_str_appendf(pStr, ",\"slot\":%u,\"pid\":%u,\"program\":", p->slot, p->pid);
-    functionJson(pStr, p->program);
-  } else if (p->kind == MMAPSYNC_PIN_COUNTER) {
-    sqlite3_str_appendf(pStr, ",\"count\":%u", p->pins[0] + p->pins[1]);
+static void resultHeld(Result *p, const mmapsync_reader *pHeld) {
+  resultAdd(p, "{\"kind\":\"%s\"", channelPinNames[pHeld->kind]);
+  if (pHeld->kind == MMAPSYNC_PIN_SLOT) {
+    char zOut[FUNCTION_ESCAPE];
+    const char *z = pHeld->program;
+    resultAdd(p, ",\"slot\":%u,\"pid\":%u,\"program\":\"", pHeld->slot, pHeld->pid);
+    for (; *z != '\0'; z++) {
+      (void)functionEscape(zOut, *z);
+      resultAdd(p, "%s", zOut);
+    }
+    resultAdd(p, "\"");
+  } else if (pHeld->kind == MMAPSYNC_PIN_COUNTER) {
+    resultAdd(p, ",\"count\":%u", pHeld->pins[0] + pHeld->pins[1]);
   }
-  sqlite3_str_appendchar(pStr, 1, '}');
+  resultAdd(p, "}");
 }
 
-static void resultWait(sqlite3_str *pStr, const mmapsync *h, const mmapsync_result *pDone) {
+static void resultWait(Result *p, const mmapsync *h, const mmapsync_result *pDone) {
   size_t i, n;
   const mmapsync_reader *aHeld = mmapsync_held(h, &n);
-  sqlite3_str_appendf(pStr, ",\"waited_ms\":%u,\"reset\":%s,\"replaced\":%s,\"held\":[",
-                      pDone->waited_ms, pDone->reset ? "true" : "false",
-                      pDone->replaced ? "true" : "false");
+  resultAdd(p, ",\"waited_ms\":%u,\"reset\":%s,\"replaced\":%s,\"held\":[", pDone->waited_ms,
+            pDone->reset ? "true" : "false", pDone->replaced ? "true" : "false");
   for (i = 0; i < n; i++) {
-    if (i > 0) sqlite3_str_appendchar(pStr, 1, ',');
-    resultHeld(pStr, &aHeld[i]);
+    if (i > 0) resultAdd(p, ",");
+    resultHeld(p, &aHeld[i]);
   }
-  sqlite3_str_appendchar(pStr, 1, ']');
+  resultAdd(p, "]");
 }
 
-static void resultJson(sqlite3_context *pCtx, sqlite3_str *pStr) {
-  char *z;
-  sqlite3_str_appendchar(pStr, 1, '}');
-  z = sqlite3_str_finish(pStr);
-  if (z == NULL) {
-    sqlite3_result_error_nomem(pCtx);
-  } else {
-    sqlite3_result_text(pCtx, z, -1, sqlite3_free);
-    sqlite3_result_subtype(pCtx, 'J');
-  }
+/*
+** Makes it the function's, which has it from then on.
+*/
+static void resultJson(sqlite3_context *pCtx, Result *p) {
+  resultAdd(p, "%s}", p->zTail == NULL ? "" : p->zTail);
+  sqlite3_result_text(pCtx, p->z, -1,
+                      sqlite3_free); /* with a length SQLite would copy it to end it */
+  sqlite3_result_subtype(pCtx, 'J');
+  p->z = NULL;
 }
 
 /* ---- mmapsync_publish ---------------------------------------------------------------------------- */
@@ -131,6 +167,7 @@ typedef struct Publish {
   PublishItem *aItem;
   sqlite3_stmt *pGuard; /* keeps the read transaction open */
   mmapsync_builder *pBuilder;
+  Result result;
 } Publish;
 
 static void itemClear(PublishItem *p) {
@@ -279,6 +316,26 @@ static int publishSources(Publish *p, char **pzErr) {
 }
 
 /*
+** Takes the memory for the result, and writes its end: what could not be carried.
+*/
+static int publishRoom(Publish *p) {
+  sqlite3_str *pStr = sqlite3_str_new(p->db);
+  const char *zSep = "";
+  int i, j;
+  sqlite3_str_appendall(pStr, ",\"skipped\":[");
+  for (i = 0; i < p->nItem; i++) {
+    for (j = 0; j < p->aItem[i].pSource->nSkipped; j++) {
+      sqlite3_str_appendall(pStr, zSep);
+      functionJson(pStr, p->aItem[i].pSource->azSkipped[j]);
+      zSep = ",";
+    }
+  }
+  sqlite3_str_appendchar(pStr, 1, ']');
+  p->result.zTail = sqlite3_str_finish(pStr);
+  return p->result.zTail == NULL ? SQLITE_NOMEM : resultNew(&p->result);
+}
+
+/*
 ** Publishes the sources.
 */
 static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
@@ -297,6 +354,7 @@ static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
     rc = publishGuard(p, pzErr);
     for (i = 0; rc == SQLITE_OK && i < p->nItem; i++) rc = publishTable(p, &p->aItem[i], pzErr);
     publishRelease(p);
+    if (rc == SQLITE_OK) rc = publishRoom(p);
     if (rc != SQLITE_OK) {
       mmapsync_build_abort(p->pBuilder);
     } else {
@@ -312,24 +370,11 @@ static int publishRun(Publish *p, mmapsync_result *pDone, char **pzErr) {
 /*
 ** The JSON that tells what was published.
 */
-static void publishResult(sqlite3_context *pCtx, const Publish *p, const mmapsync_result *pDone) {
-  sqlite3_str *pStr = sqlite3_str_new(p->db);
-  const char *zSep = "";
-  int i, j;
-  resultDone(pStr, pDone);
-  sqlite3_str_appendf(pStr, ",\"rows\":%lld,\"tables\":%u", (sqlite3_int64)pDone->rows,
-                      pDone->tables);
-  resultWait(pStr, p->pChannel->h, pDone);
-  sqlite3_str_appendall(pStr, ",\"skipped\":[");
-  for (i = 0; i < p->nItem; i++) {
-    for (j = 0; j < p->aItem[i].pSource->nSkipped; j++) {
-      sqlite3_str_appendall(pStr, zSep);
-      functionJson(pStr, p->aItem[i].pSource->azSkipped[j]);
-      zSep = ",";
-    }
-  }
-  sqlite3_str_appendchar(pStr, 1, ']');
-  resultJson(pCtx, pStr);
+static void publishResult(sqlite3_context *pCtx, Publish *p, const mmapsync_result *pDone) {
+  resultDone(&p->result, pDone);
+  resultAdd(&p->result, ",\"rows\":%lld,\"tables\":%u", (sqlite3_int64)pDone->rows, pDone->tables);
+  resultWait(&p->result, p->pChannel->h, pDone);
+  resultJson(pCtx, &p->result);
 }
 
 /*
@@ -369,6 +414,7 @@ static void publishFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
     sqlite3_free(run.aItem[i].zSpec);
   }
   sqlite3_free(run.aItem);
+  resultFree(&run.result);
 }
 
 /* ---- mmapsync_write ------------------------------------------------------------------------------ */
@@ -380,8 +426,7 @@ static int writeBytes(const char *zFunc, sqlite3_value *pVal, const void **ppByt
                       char **pzErr) {
   int eType = sqlite3_value_type(pVal);
   if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
-    *pzErr = sqlite3_mprintf("%s: expected text or a blob, found %z", zFunc, functionFound(pVal));
-    return SQLITE_ERROR;
+    return functionExpected(zFunc, "text or a blob", pVal, pzErr);
   }
   *ppBytes =
       eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
@@ -401,6 +446,7 @@ static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   mmapsync_options opt;
   mmapsync_result done;
   const void *pBytes = NULL;
+  Result result = {NULL, 0, 0, NULL};
   size_t n = 0;
   char *zErr = NULL;
   int rc = writeBytes(zFunc, argv[1], &pBytes, &n, &zErr);
@@ -410,6 +456,7 @@ static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
     opt = pChannel->opt;
     if (argc == 3) rc = functionGrace(zFunc, argv[2], &opt.grace_ms, &zErr);
   }
+  if (rc == SQLITE_OK) rc = resultNew(&result);
   if (rc == SQLITE_OK) {
     Slow slow;
     rc = slowStart(&slow, pChannel, &opt, &zErr);
@@ -422,13 +469,13 @@ static void writeFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
     slowEnd(&slow);
   }
   if (rc == SQLITE_OK) {
-    sqlite3_str *pStr = sqlite3_str_new(db);
-    resultDone(pStr, &done);
-    resultWait(pStr, pChannel->h, &done);
-    resultJson(pCtx, pStr);
+    resultDone(&result, &done);
+    resultWait(&result, pChannel->h, &done);
+    resultJson(pCtx, &result);
   } else {
     functionFail(pCtx, rc, zErr);
   }
+  resultFree(&result);
 }
 
 int publishRegister(sqlite3 *db, Registry *p) {

@@ -214,7 +214,7 @@ static void resultKeys(sqlite3_context *pCtx, const mmapsync_table *pTab) {
   sqlite3_str *pStr = sqlite3_str_new(sqlite3_context_db_handle(pCtx));
   int nKey = mmapsync_table_about(pTab)->nkeys;
   char *zKeys;
-  int k, i;
+  int k, i, bFailed;
   for (k = 0; k < nKey; k++) {
     const mmapsync_key_info *pKey = mmapsync_key_about(pTab, k);
     const char *zKind = "INDEX";
@@ -237,8 +237,13 @@ static void resultKeys(sqlite3_context *pCtx, const mmapsync_table *pTab) {
     }
     sqlite3_str_appendchar(pStr, 1, ')');
   }
+  bFailed = sqlite3_str_errcode(pStr) != SQLITE_OK;
   zKeys = sqlite3_str_finish(pStr);
-  sqlite3_result_text(pCtx, zKeys == NULL ? "" : zKeys, -1, SQLITE_TRANSIENT);
+  if (bFailed) {
+    sqlite3_result_error_nomem(pCtx);
+  } else {
+    sqlite3_result_text(pCtx, zKeys == NULL ? "" : zKeys, -1, SQLITE_TRANSIENT);
+  }
   sqlite3_free(zKeys);
 }
 

@@ -282,7 +282,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
   if (tableShown(pTab) == 0) {
     *pzErr =
         sqlite3_mprintf("\"%s\": table \"%s\" has no columns", mmapsync_path(pChannel->h), zTable);
-    return SQLITE_ERROR;
+    return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }
   zDecl = tableDeclaration(db, pTab);
   if (zDecl == NULL) return SQLITE_NOMEM;
@@ -291,7 +291,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
     *pzErr = sqlite3_mprintf("\"%s\": table \"%s\": %s", mmapsync_path(pChannel->h), zTable,
                              sqlite3_errmsg(db));
     sqlite3_free(zDecl);
-    return rc;
+    return *pzErr == NULL ? SQLITE_NOMEM : rc;
   }
   p = sqlite3_malloc64(sizeof(*p));
   if (p == NULL) {
@@ -329,7 +329,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
   int rc = SQLITE_NOMEM;
   if (argc < 4 || argc > 5) {
     *pzErr = sqlite3_mprintf("expected USING mmapsync(path [, table])");
-    return SQLITE_ERROR;
+    return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }
   zPath = argDequote(argv[3]);
   if (argc == 5) zArg = argDequote(argv[4]);
@@ -339,7 +339,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
   rc = channelPin(pChannel, 1, pzErr);
   if (rc == SQLITE_OK) {
     const mmapsync_table *pTab = tableChoose(pChannel, zArg, argv[2], pzErr);
-    rc = SQLITE_ERROR;
+    rc = *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR; /* if there is none */
     if (pTab != NULL) rc = tableConnect(db, pChannel, pTab, argv + 1, zArg != NULL, &pNew, pzErr);
     channelUnpin(pChannel);
   }

@@ -127,8 +127,7 @@ static int waitSequence(const char *zFunc, sqlite3_value *pVal, uint64_t *pOut, 
     *pOut = (uint64_t)sqlite3_value_int64(pVal);
     return SQLITE_OK;
   }
-  *pzErr = sqlite3_mprintf("%s: expected a sequence, found %z", zFunc, functionFound(pVal));
-  return SQLITE_ERROR;
+  return functionExpected(zFunc, "a sequence", pVal, pzErr);
 }
 
 /*
@@ -142,9 +141,7 @@ static int waitTimeout(const char *zFunc, sqlite3_value *pVal, uint32_t *pOut, c
       return SQLITE_OK;
     }
   }
-  *pzErr = sqlite3_mprintf("%s: expected milliseconds up to 4294967294, or -1 for ever, found %z",
-                           zFunc, functionFound(pVal));
-  return SQLITE_ERROR;
+  return functionExpected(zFunc, "milliseconds up to 4294967294, or -1 for ever", pVal, pzErr);
 }
 
 /*

@@ -76,6 +76,7 @@ CRASH_CALL(int, crashUnlink, unlink, (const char *name), (name))
 CRASH_CALL(int, crashChmod, fchmod, (int fd, mode_t mode), (fd, mode))
 CRASH_CALL(int, crashChown, fchown, (int fd, uid_t owner, gid_t group), (fd, owner, group))
 CRASH_CALL(int, crashBytes, fcntl, (int fd, int command, struct flock *lock), (fd, command, lock))
+CRASH_CALL(char *, crashRealPath, realpath, (const char *name, char *out), (name, out))
 CRASH_CALL(int, crashAdvise, madvise, (void *p, size_t n, int advice), (p, n, advice))
 
 typedef long (*FutexFunction)(uint32_t *, int, uint32_t, const struct timespec *);
@@ -109,18 +110,19 @@ static const struct {
   const char *name;
   SysFunction fn;
 } crashCalls[] = {
-    {"open", (SysFunction)crashOpen},       {"close", (SysFunction)crashClose},
-    {"read", (SysFunction)crashRead},       {"fstat", (SysFunction)crashFstat},
-    {"stat", (SysFunction)crashStat},       {"ftruncate", (SysFunction)crashTruncate},
-    {"mmap", (SysFunction)crashMap},        {"posix_fallocate", (SysFunction)crashReserve},
-    {"mremap", (SysFunction)crashRemap},    {"munmap", (SysFunction)crashUnmap},
-    {"fsync", (SysFunction)crashSync},      {"fdatasync", (SysFunction)crashSyncData},
-    {"flock", (SysFunction)crashLock},      {"rename", (SysFunction)crashRename},
-    {"unlink", (SysFunction)crashUnlink},   {"fchmod", (SysFunction)crashChmod},
-    {"fchown", (SysFunction)crashChown},    {"fcntl", (SysFunction)crashBytes},
-    {"madvise", (SysFunction)crashAdvise},  {"futex", (SysFunction)crashFutex},
-    {"pread", (SysFunction)crashReadAt},    {"pwrite", (SysFunction)crashWriteAt},
-    {"nanosleep", (SysFunction)crashSleep}, {"clock_gettime", (SysFunction)crashClock},
+    {"open", (SysFunction)crashOpen},         {"close", (SysFunction)crashClose},
+    {"read", (SysFunction)crashRead},         {"fstat", (SysFunction)crashFstat},
+    {"stat", (SysFunction)crashStat},         {"ftruncate", (SysFunction)crashTruncate},
+    {"mmap", (SysFunction)crashMap},          {"posix_fallocate", (SysFunction)crashReserve},
+    {"mremap", (SysFunction)crashRemap},      {"munmap", (SysFunction)crashUnmap},
+    {"fsync", (SysFunction)crashSync},        {"fdatasync", (SysFunction)crashSyncData},
+    {"flock", (SysFunction)crashLock},        {"rename", (SysFunction)crashRename},
+    {"unlink", (SysFunction)crashUnlink},     {"fchmod", (SysFunction)crashChmod},
+    {"fchown", (SysFunction)crashChown},      {"fcntl", (SysFunction)crashBytes},
+    {"madvise", (SysFunction)crashAdvise},    {"futex", (SysFunction)crashFutex},
+    {"nanosleep", (SysFunction)crashSleep},   {"clock_gettime", (SysFunction)crashClock},
+    {"realpath", (SysFunction)crashRealPath}, {"pread", (SysFunction)crashReadAt},
+    {"pwrite", (SysFunction)crashWriteAt},
 };
 
 /* From now on the calls of this process count, and the one at mark n is its last. */

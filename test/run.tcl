@@ -3,7 +3,7 @@
 #     tclsh test/run.tcl ?-timeout SECONDS? ?PATTERN ...?
 #
 # Each test/*.test whose name matches a pattern (all, without one; a path is taken as it is) runs in a
-# Tcl process of its own.  One that crashes, hangs past the timeout or ends without its closing line
+# Tcl process of its own; one named *fault.test in the fixture, in which calls can be made to fail.  One that crashes, hangs past the timeout or ends without its closing line
 # counts as one failure more, and so does one that ends badly after it (a leak, under `make asan`).  The
 # last line is `N passed, N failed`, with `, N skipped` if any; the exit code is 0 only if something passed
 # and nothing failed.  $MMAPSYNC_UNDER is a command that the Tcl processes are to run under, as valgrind.
@@ -13,6 +13,8 @@ encoding system utf-8
 
 set home [file dirname [file normalize [info script]]]
 set under [expr {[info exists env(MMAPSYNC_UNDER)] ? $env(MMAPSYNC_UNDER) : ""}]
+set fixture [file join [file dirname $home] \
+  [expr {[info exists env(MMAPSYNC_BUILD)] ? $env(MMAPSYNC_BUILD) : "build"}] testfixture]
 set timeout 600
 if {[lindex $argv 0] eq "-timeout"} {
   set timeout [lindex $argv 1]
@@ -32,7 +34,8 @@ foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
 proc run_file {file} {
   global done output pipe
   set output ""
-  set pipe [open [list | {*}$::under [info nameofexecutable] -encoding utf-8 $file 2>@1] r]
+  set shell [expr {[string match *fault.test $file] ? $::fixture : [info nameofexecutable]}]
+  set pipe [open [list | {*}$::under $shell -encoding utf-8 $file 2>@1] r]
   fconfigure $pipe -blocking 0
   set done ""
   fileevent $pipe readable {
@@ -75,7 +78,12 @@ proc run_file {file} {
   } elseif {$why eq ""} {
     set why "ended without its closing line"
   }
-  foreach line $lines {puts "  $line"}
+  foreach line $lines {
+    puts "  $line"
+    if {[regexp {^faults injected: \d+ \((.*)\)$} $line -> kinds]} {
+      foreach kind [split $kinds ,] {dict incr ::faults {*}$kind}
+    }
+  }
   if {$why ne ""} {
     puts "! [file tail $file]: $why"
     lset counts 1 [expr {[lindex $counts 1] + 1}]
@@ -84,6 +92,7 @@ proc run_file {file} {
 }
 
 set total {0 0 0}
+set faults {} ;# by kind: how many calls were made to fail
 foreach file $files {
   puts -nonewline "[file tail $file]: "
   flush stdout
@@ -98,6 +107,10 @@ foreach file $files {
 if {![llength $files]} {
   puts "no such test: $argv"
   set total {0 1 0}
+}
+if {[dict size $faults]} {
+  set words [lmap {call n} [lsort -stride 2 $faults] {string cat "$call $n"}]
+  puts "faults injected: [tcl::mathop::+ {*}[dict values $faults]] ([join $words {, }])"
 }
 lassign $total passed failed skipped
 puts "$passed passed, $failed failed[expr {$skipped ? ", $skipped skipped" : ""}]"

@@ -5,6 +5,7 @@
 #     do_catchsql_test ?-db DB? NAME SQL {CODE MESSAGE}
 #     do_eqp_test ?-db DB? NAME SQL LINES                EXPLAIN QUERY PLAN, a line each
 #     do_multiclient_test VAR SCRIPT          SCRIPT twice: clients in this process, then in three
+#     do_faultsim_test NAME ...               an act in which every call fails in turn: faultsim.tcl
 #     skip_test NAME WHY                      counts as skipped, and says why
 #     finish_test                             the last line of every test file
 #
@@ -31,11 +32,17 @@ set testdir [file join [expr {[file writable /dev/shm] ? "/dev/shm" : "/tmp"}] m
 file delete -force $testdir
 file mkdir $testdir
 array set testcount {pass 0 fail 0 skip 0}
+array set faultCount {} ;# by kind: how many calls were made to fail
+set fixture [expr {[info commands fault_syscall] ne ""}]
 
 # ---- connections --------------------------------------------------------------------------------
 
 proc newdb {name {file :memory:}} {
   sqlite3 $name $file
+  if {$::fixture} { # it has the extension already
+    lappend ::faultConnections $name
+    return $name
+  }
   $name enable_load_extension 1
   $name eval {SELECT load_extension($::extension)}
   $name enable_load_extension 0
@@ -205,15 +212,28 @@ proc do_multiclient_test {var script} {
 
 # ---- the end ------------------------------------------------------------------------------------
 
+# A line that tells how many calls were made to fail, by kind.
+proc fault_report {} {
+  set total 0
+  set words {}
+  foreach call [lsort [array names ::faultCount]] {
+    incr total $::faultCount($call)
+    lappend words "$call $::faultCount($call)"
+  }
+  return "faults injected: $total ([join $words {, }])"
+}
+
 # Prints the closing line and removes the scratch folder.  run.tcl adds the lines up.
 proc finish_test {} {
   global testcount testdir
   catch {db close}
   file delete -force $testdir
+  if {[array size ::faultCount]} {puts [fault_report]}
   set line "$testcount(pass) passed, $testcount(fail) failed"
   if {$testcount(skip)} {append line ", $testcount(skip) skipped"}
   puts $line
   exit [expr {$testcount(fail) > 0}]
 }
 
+if {$fixture} {source [file join $testhome faultsim.tcl]}
 newdb db

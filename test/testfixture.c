@@ -1,0 +1,358 @@
+#define _GNU_SOURCE
+/*
+** testfixture.c - a Tcl shell in which calls fail on demand.
+**
+** SQLite, the extension and the core are linked in; the package sqlite3, which a test loads as it does in tclsh,
+** uses the same SQLite, and each of its connections has the extension.  Beside what tclsh knows there are
+**
+**     fault_names                              what can fail: {CALL {ERROR CODE ...} ...}; CODE is that of SQLite
+**                                              to which the error comes where it matters, 0 if it never does
+**     fault_syscall CALL N ERROR ?-persist?    makes the Nth call of that kind fail from now, by the errors' names
+**                                              (ENOSPC ...; SHORT: a read gives less); and all after it
+**     fault_malloc WHICH N ?-persist?          the same for memory: WHICH is sqlite3 (what SQLite and the
+**                                              extension take from sqlite3_malloc) or core (malloc and its kin)
+**     fault_watch                              lets all calls do their work, and counts them
+**     fault_calls                              what was called since the last of these: {CALL COUNT ...}; memory
+**                                              too, as sqlite3_malloc and malloc
+**     fault_off                                ends it; how many calls have failed
+**     fault_memory                             bytes that SQLite has in use, blocks that the core has
+**     fault_lock PATH                          takes the writer's lock of a channel, as another process would; with an
+**                                              empty PATH it gives back the one that it has
+**     fault_left PATH                          what this process holds of a channel: descriptors, mappings, and
+**                                              whether anybody has its writer's lock
+**
+** One fault is set at a time.  N counts from 1; 0: none fails.
+**
+** SQLite's lookaside memory is off, so that each of its requests is one that can fail.
+*/
+#include "fault.h"
+
+#include <dirent.h>
+#include <limits.h>
+
+#include <sqlite3.h>
+#include <tcl.h>
+
+#include "ext.h"
+
+int sqlite3_mmapsync_init(sqlite3 *, char **, const struct sqlite3_api_routines *);
+
+/* ---- system calls ----------------------------------------------------------------------------- */
+
+#define CALLS_MOST 64
+
+static struct {
+  const char *name; /* the kind of call that fails; NULL: none */
+  int error;
+  int lasts;
+  long nth;
+  long met;               /* calls that could have failed so */
+  long failed;            /* of them, those that did */
+  long calls[CALLS_MOST]; /* of each kind, in the order of faultCalls[] */
+} fault;
+
+static int faultNow(const FaultPlace *at) {
+  const struct FaultCall *call = faultFind(at->call);
+  fault.calls[call - faultCalls]++;
+  if (!fault.name || strcmp(fault.name, at->call) != 0 || !faultFits(at, fault.error)) return 0;
+  fault.met++;
+  if (fault.met != fault.nth && !(fault.lasts && fault.met > fault.nth)) return 0;
+  fault.failed++;
+  return fault.error;
+}
+
+static const struct {
+  const char *name;
+  int error;
+} errors[] = {
+#define ERROR(e)                                                                                   \
+  { #e, e }
+    ERROR(EACCES),    ERROR(EAGAIN),          ERROR(EBUSY),  ERROR(EDQUOT),       ERROR(EFAULT),
+    ERROR(EFBIG),     ERROR(EINTR),           ERROR(EINVAL), ERROR(EIO),          ERROR(EISDIR),
+    ERROR(ELOOP),     ERROR(EMFILE),          ERROR(ENFILE), ERROR(ENAMETOOLONG), ERROR(ENODEV),
+    ERROR(ENOENT),    ERROR(ENOLCK),          ERROR(ENOMEM), ERROR(ENOSPC),       ERROR(ENOSYS),
+    ERROR(ENOTDIR),   ERROR(ENXIO),           ERROR(EPERM),  ERROR(EOPNOTSUPP),   ERROR(EROFS),
+    ERROR(ETIMEDOUT), {"SHORT", FAULT_SHORT},
+#undef ERROR
+};
+#define ERRORS (sizeof(errors) / sizeof(errors[0]))
+
+/* ---- SQLite's memory -------------------------------------------------------------------------- */
+
+static sqlite3_mem_methods memoryReal; /* SQLite's own */
+static struct {
+  long nth;
+  int lasts;
+  long calls;
+  long failed;
+} memory;
+
+static int memoryNow(void) {
+  memory.calls++;
+  if (memory.nth == 0 || memory.calls < memory.nth ||
+      (memory.calls > memory.nth && !memory.lasts)) {
+    return 0;
+  }
+  memory.failed++;
+  return 1;
+}
+
+static void *memoryMalloc(int n) { return memoryNow() ? NULL : memoryReal.xMalloc(n); }
+static void *memoryRealloc(void *p, int n) {
+  return memoryNow() ? NULL : memoryReal.xRealloc(p, n);
+}
+
+/* Must be done before SQLite is first used. */
+static int memoryInstall(void) {
+  sqlite3_mem_methods methods;
+  int rc = sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memoryReal);
+  methods = memoryReal;
+  methods.xMalloc = memoryMalloc;
+  methods.xRealloc = memoryRealloc;
+  if (rc == SQLITE_OK) rc = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+  if (rc == SQLITE_OK) rc = sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+  return rc;
+}
+
+/* ---- commands --------------------------------------------------------------------------------- */
+
+#define COMMAND(name)                                                                              \
+  static int name(ClientData none, Tcl_Interp *in, int argc, Tcl_Obj *const argv[])
+
+static int usage(Tcl_Interp *in, Tcl_Obj *const argv[], const char *args) {
+  Tcl_WrongNumArgs(in, 1, argv, args);
+  return TCL_ERROR;
+}
+
+static int wrong(Tcl_Interp *in, const char *what, Tcl_Obj *found) {
+  Tcl_SetObjResult(in, Tcl_ObjPrintf("expected %s, found \"%s\"", what, Tcl_GetString(found)));
+  return TCL_ERROR;
+}
+
+static void add(Tcl_Obj *list, Tcl_Obj *item) { (void)Tcl_ListObjAppendElement(NULL, list, item); }
+
+/* No fault, and nothing counted yet. */
+static void reset(void) {
+  faultRestore();
+  memset(&fault, 0, sizeof(fault));
+  memset(&memory, 0, sizeof(memory));
+  faultMemorySet(0, 0);
+}
+
+/* The N and -persist that end two commands. */
+static int occasion(Tcl_Interp *in, int argc, Tcl_Obj *const argv[], int at, int flag, long *nth,
+                    int *lasts) {
+  if (Tcl_GetLongFromObj(in, argv[at], nth) != TCL_OK) return TCL_ERROR;
+  if (*nth < 0) return wrong(in, "a number from 0", argv[at]);
+  *lasts = argc > flag;
+  if (*lasts && strcmp(Tcl_GetString(argv[flag]), "-persist") != 0) {
+    return wrong(in, "-persist", argv[flag]);
+  }
+  return TCL_OK;
+}
+
+COMMAND(namesCommand) {
+  Tcl_Obj *list = Tcl_NewListObj(0, NULL);
+  const struct FaultCall *call;
+  size_t i, j;
+  (void)none;
+  if (argc != 1) return usage(in, argv, NULL);
+  for (call = faultCalls; call->name; call++) {
+    Tcl_Obj *gives = Tcl_NewListObj(0, NULL);
+    for (i = 0; i < FAULT_GIVES && call->gives[i].error; i++) {
+      for (j = 0; errors[j].error != call->gives[i].error; j++) {
+      }
+      add(gives, Tcl_NewStringObj(errors[j].name, -1));
+      add(gives, Tcl_NewIntObj(channelRc(call->gives[i].code) & 0xff));
+    }
+    add(list, Tcl_NewStringObj(call->name, -1));
+    add(list, gives);
+  }
+  Tcl_SetObjResult(in, list);
+  return TCL_OK;
+}
+
+COMMAND(syscallCommand) {
+  const struct FaultCall *call;
+  size_t i = 0;
+  long nth;
+  int lasts;
+  (void)none;
+  if (argc != 4 && argc != 5) return usage(in, argv, "CALL N ERROR ?-persist?");
+  call = faultFind(Tcl_GetString(argv[1]));
+  if (!call) return wrong(in, "a system call", argv[1]);
+  while (i < ERRORS && strcmp(errors[i].name, Tcl_GetString(argv[3])) != 0) i++;
+  if (i == ERRORS) return wrong(in, "an error", argv[3]);
+  if (occasion(in, argc, argv, 2, 4, &nth, &lasts) != TCL_OK) return TCL_ERROR;
+  reset();
+  fault.name = call->name;
+  fault.error = errors[i].error;
+  fault.nth = nth;
+  fault.lasts = lasts;
+  faultInstall(NULL);
+  return TCL_OK;
+}
+
+COMMAND(mallocCommand) {
+  const char *which;
+  long nth;
+  int lasts;
+  (void)none;
+  if (argc != 3 && argc != 4) return usage(in, argv, "WHICH N ?-persist?");
+  which = Tcl_GetString(argv[1]);
+  if (strcmp(which, "sqlite3") != 0 && strcmp(which, "core") != 0) {
+    return wrong(in, "sqlite3 or core", argv[1]);
+  }
+  if (occasion(in, argc, argv, 2, 3, &nth, &lasts) != TCL_OK) return TCL_ERROR;
+  reset();
+  if (which[0] == 's') {
+    memory.nth = nth;
+    memory.lasts = lasts;
+  } else {
+    faultMemorySet(nth, lasts);
+  }
+  faultInstall(NULL); /* to count */
+  return TCL_OK;
+}
+
+COMMAND(watchCommand) {
+  (void)none;
+  if (argc != 1) return usage(in, argv, NULL);
+  reset();
+  faultInstall(NULL);
+  return TCL_OK;
+}
+
+COMMAND(callsCommand) {
+  Tcl_Obj *list = Tcl_NewListObj(0, NULL);
+  const struct FaultCall *call;
+  (void)none;
+  if (argc != 1) return usage(in, argv, NULL);
+  for (call = faultCalls; call->name; call++) {
+    add(list, Tcl_NewStringObj(call->name, -1));
+    add(list, Tcl_NewLongObj(fault.calls[call - faultCalls]));
+  }
+  add(list, Tcl_NewStringObj("sqlite3_malloc", -1));
+  add(list, Tcl_NewLongObj(memory.calls));
+  add(list, Tcl_NewStringObj("malloc", -1));
+  add(list, Tcl_NewLongObj(faultMemory.calls));
+  Tcl_SetObjResult(in, list);
+  return TCL_OK;
+}
+
+/* What was counted stays to be asked for. */
+COMMAND(offCommand) {
+  (void)none;
+  if (argc != 1) return usage(in, argv, NULL);
+  faultRestore();
+  memory.nth = faultMemory.nth = fault.nth = 0;
+  Tcl_SetObjResult(in, Tcl_NewLongObj(fault.failed + memory.failed + faultMemory.failed));
+  return TCL_OK;
+}
+
+COMMAND(memoryCommand) {
+  Tcl_Obj *list = Tcl_NewListObj(0, NULL);
+  (void)none;
+  if (argc != 1) return usage(in, argv, NULL);
+  add(list, Tcl_NewWideIntObj((Tcl_WideInt)sqlite3_memory_used()));
+  add(list, Tcl_NewLongObj(faultMemory.live));
+  Tcl_SetObjResult(in, list);
+  return TCL_OK;
+}
+
+/* How many descriptors are of files whose names begin so. */
+static int leftDescriptors(const char *path) {
+  char name[PATH_MAX + 16];
+  struct dirent *entry;
+  ssize_t n;
+  int count = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  while (dir && (entry = readdir(dir)) != NULL) {
+    n = readlinkat(dirfd(dir), entry->d_name, name, sizeof(name) - 1);
+    if (n < 0) continue;
+    name[n] = 0;
+    count += strncmp(name, path, strlen(path)) == 0;
+  }
+  if (dir) closedir(dir);
+  return count;
+}
+
+static int leftMappings(const char *path) {
+  static char line[PATH_MAX + 200];
+  int count = 0;
+  FILE *f = fopen("/proc/self/maps", "r");
+  while (f && fgets(line, sizeof(line), f)) count += strstr(line, path) != NULL;
+  if (f) fclose(f);
+  return count;
+}
+
+static int leftLocked(const char *path) {
+  char name[PATH_MAX + 16];
+  int fd, held;
+  snprintf(name, sizeof(name), "%s_state", path);
+  fd = open(name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  held = flock(fd, LOCK_EX | LOCK_NB) != 0;
+  close(fd);
+  return held;
+}
+
+/* A descriptor of its own locks against all others, of this process too. */
+COMMAND(lockCommand) {
+  static int fd = -1;
+  char name[PATH_MAX + 16];
+  const char *path;
+  (void)none;
+  if (argc != 2) return usage(in, argv, "PATH");
+  path = Tcl_GetString(argv[1]);
+  if (fd >= 0) close(fd);
+  fd = -1;
+  if (!path[0]) return TCL_OK;
+  snprintf(name, sizeof(name), "%s_state", path);
+  fd = open(name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return wrong(in, "a channel to lock", argv[1]);
+  return TCL_OK;
+}
+
+COMMAND(leftCommand) {
+  Tcl_Obj *list = Tcl_NewListObj(0, NULL);
+  const char *path;
+  (void)none;
+  if (argc != 2) return usage(in, argv, "PATH");
+  path = Tcl_GetString(argv[1]);
+  add(list, Tcl_NewIntObj(leftDescriptors(path)));
+  add(list, Tcl_NewIntObj(leftMappings(path)));
+  add(list, Tcl_NewIntObj(leftLocked(path)));
+  Tcl_SetObjResult(in, list);
+  return TCL_OK;
+}
+
+static int start(Tcl_Interp *in) {
+  static const struct {
+    const char *name;
+    Tcl_ObjCmdProc *run;
+  } commands[] = {
+      {"fault_names", namesCommand},   {"fault_syscall", syscallCommand},
+      {"fault_malloc", mallocCommand}, {"fault_watch", watchCommand},
+      {"fault_calls", callsCommand},   {"fault_off", offCommand},
+      {"fault_memory", memoryCommand}, {"fault_lock", lockCommand},
+      {"fault_left", leftCommand},
+  };
+  size_t i;
+  if (Tcl_Init(in) != TCL_OK) return TCL_ERROR;
+  for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    Tcl_CreateObjCommand(in, commands[i].name, commands[i].run, NULL, NULL);
+  }
+  return TCL_OK;
+}
+
+int main(int argc, char **argv) {
+  int rc = memoryInstall();
+  if (rc == SQLITE_OK) rc = sqlite3_auto_extension((void (*)(void))sqlite3_mmapsync_init);
+  if (rc != SQLITE_OK) {
+    fprintf(stderr, "testfixture: SQLite: %s\n", sqlite3_errstr(rc));
+    return 1;
+  }
+  Tcl_Main(argc, argv, start);
+  return 0;
+}
