@@ -98,7 +98,7 @@ bench-deps: ## install what draws the picture of `make bench-fire`
 bench-fire: all $(BENCH_BIN) ## lookups while a writer never rests: percentiles, and build/fire.svg
 	@tclsh test/bench/fire.tcl $(BUILD) '$(EXTENSION)' '$(FIRE_SECONDS)'
 
-hosts: all $(TEST_BIN) $(SOAK_BIN) ## run the tests under SQLite 3.38 to the newest, fetched by go; H='pattern ...'
+hosts: all $(TEST_BIN) ## run the tests under SQLite 3.38 to the newest, fetched by go; H='pattern ...'
 	@CC='$(CC)' tclsh test/hosts/hosts.tcl $(H)
 
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
