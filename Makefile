@@ -67,8 +67,8 @@ BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,
 SOAK_BIN := $(patsubst test/soak/%.c,$(BUILD)/soak/%,$(wildcard test/soak/*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak soak-load soak-queries bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
-  clean help
+.PHONY: all deps demo test soak soak-load soak-queries bench bench-fire bench-deps hosts model torture asan tsan \
+  lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -81,9 +81,9 @@ demo: all ## publish real data from one process, query it from others, show what
 test: all $(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN) ## run all tests; T='pattern ...' runs some of them
 	@MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(T)
 
-soak: soak-load soak-queries ## both of the following, one after the other, each for SECONDS=n; SEED=n
+soak: soak-load soak-queries ## both of the following, one after the other, each for SECONDS=n (5 or more) SEED=n
 
-soak-load: all $(SOAK_BIN) ## READERS=n processes while a writer publishes RATE=n times a second; SECONDS=n SEED=n
+soak-load: all $(SOAK_BIN) ## READERS=n processes while a writer publishes RATE=n times a second; SECONDS=n (5 or more)
 	@tclsh test/soak/soak.tcl $(BUILD) $(SECONDS) $(READERS) $(RATE) '$(SEED)'
 
 soak-queries: all $(BUILD)/test/differential_ctl.so ## random queries on tables and their snapshots; SECONDS=n (0: no end) SEED=n

@@ -262,8 +262,8 @@ namespace eval soak {
 
 if {[info exists argv0] && [file tail $argv0] eq "soak.tcl"} {
   encoding system utf-8
-  if {[llength $argv] < 4} {
-    puts stderr "usage: soak.tcl BUILD SECONDS READERS RATE ?SEED?"
+  if {[llength $argv] < 4 || [lindex $argv 1] < 5 || [lindex $argv 2] < 4 || [lindex $argv 2] > 1000} {
+    puts stderr "usage: soak.tcl BUILD SECONDS READERS RATE ?SEED?    (5 seconds or more, 4 to 1000 readers)"
     exit 2
   }
   lassign $argv build seconds readers rate seed
