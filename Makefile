@@ -39,6 +39,9 @@ FIRE_SECONDS = 10
 # How long `make torture`, `make tsan` and `make soak` run, and from which random number; none: another each time.
 SECONDS = 60
 SEED =
+# The load of `make soak`: reader processes, and publishes a second.
+READERS = 200
+RATE = 100
 # In a folder in memory, if there is one.
 TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mktemp -d); trap 'rm -rf $$d' EXIT;
 # The version, from the one place that has it.
@@ -64,10 +67,12 @@ TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c %/testfixtu
 # The benchmark's programs are the files of that ending; the others belong to all of them.
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
+# The processes of the load soak.
+SOAK_BIN := $(patsubst test/soak/%.c,$(BUILD)/soak/%,$(wildcard test/soak/*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan valgrind coverage lint \
-  lint-deps format install clean help
+.PHONY: all deps demo test soak soak-load soak-queries bench bench-fire bench-deps hosts model torture asan tsan \
+  valgrind coverage lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -77,10 +82,15 @@ deps: ## install what is missing to build, test and show (Debian packages; needs
 demo: all ## publish real data from one process, query it from others, show what each saw
 	@tclsh test/demo/demo.tcl $(BUILD)/mmapsync.so
 
-test: all $(TEST_BIN) $(BENCH_BIN) ## run all tests; T='pattern ...' runs some of them
+test: all $(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN) ## run all tests; T='pattern ...' runs some of them
 	@MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(T)
 
-soak: all $(BUILD)/test/differential_ctl.so ## random queries on tables and their snapshots; SECONDS=n (0: no end) SEED=n
+soak: soak-load soak-queries ## both of the following, one after the other, each for SECONDS=n (5 or more) SEED=n
+
+soak-load: all $(SOAK_BIN) ## READERS=n processes while a writer publishes RATE=n times a second; SECONDS=n (5 or more)
+	@tclsh test/soak/soak.tcl $(BUILD) $(SECONDS) $(READERS) $(RATE) '$(SEED)'
+
+soak-queries: all $(BUILD)/test/differential_ctl.so ## random queries on tables and their snapshots; SECONDS=n (0: no end) SEED=n
 	@MMAPSYNC_BUILD=$(BUILD) MMAPSYNC_SECONDS=$(SECONDS) MMAPSYNC_SEED=$(SEED) tclsh -encoding utf-8 test/differential.test
 
 bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:; ROWS='n ...' ROUNDS=n CASES='pattern'
@@ -116,7 +126,7 @@ ASAN_ENV = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-fil
   ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 asan: ## run all tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=build/asan CFLAGS='-O1 -g' EXTRA='$(ASAN_FLAGS)' all \
-	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN) $(BENCH_BIN))
+	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
 	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
 
 # Of valgrind's subset the files that compare no integer with a real beyond 2^53: SQLite does that in long
@@ -134,7 +144,7 @@ COVERAGE_LEAST = 88
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
 	@rm -rf build/coverage
 	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
-	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN))
+	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
 	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
 	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
 	  --html-details build/coverage/index.html --txt build/coverage/report.txt --branches \
@@ -247,6 +257,11 @@ $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_O
 $(BUILD)/bench/%.o: test/bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -c -o $@ $<
+
+$(BUILD)/soak/%: test/soak/%.c test/soak/soak.h $(BUILD)/libmmapsync.a
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $< $(BUILD)/libmmapsync.a -lsqlite3 $(LIBS) -lpthread
 
 .SECONDARY: $(BENCH_OBJ)
 $(BUILD)/bench/%: test/bench/%.c $(BENCH_OBJ) $(BUILD)/libmmapsync.a

@@ -58,6 +58,11 @@ int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out) {
          out->sequence - 1 < SEQUENCE_MOST - 1 && out->check == trailerCheck(out);
 }
 
+int trailerNewer(const Trailer *t, uint64_t version) {
+  return memcmp(t->magic, trailerMagic, sizeof(trailerMagic)) == 0 && t->format > TRAILER_FORMAT &&
+         t->version == version;
+}
+
 void trailerStore(TrailerShared *to, Trailer *t) {
   uint64_t copy[TRAILER_SIZE / 8];
   size_t i;

@@ -9,7 +9,8 @@
 ** other users of the channel do not see, because they lie outside the size in the version word:
 **
 **     offset  0  u8[8] magic      "mmapsync"
-**             8  u16   format     1; raised if a reader of this layout would go wrong
+**             8  u16   format     1; raised if a reader of this layout would go wrong.  Magic, format and version
+**                                  stay where they are in all formats, so that a newer one is known and refused
 **            10  u16   kind       MMAPSYNC_KIND_...: what the payload is
 **            12  u32   pid        the publisher, in its PID namespace: for people
 **            16  u64   version    the word it was published as: says whose trailer this is
@@ -100,6 +101,9 @@ static inline size_t trailerEnd(size_t size) { return trailerAt(size) + TRAILER_
 
 /* Takes the trailer at `from` out; 1 if it is valid and names the word `version`, otherwise 0. */
 int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out);
+
+/* Whether that trailer, which trailerLoad() took out and found not valid, is of `version` and a newer format. */
+int trailerNewer(const Trailer *t, uint64_t version);
 
 /* Completes *t (magic, format, check) and writes it to `to`.  Wipes what is at `to`. */
 void trailerStore(TrailerShared *to, Trailer *t);

@@ -392,6 +392,12 @@ int mmapsync_image_open(mmapsync *h, const mmapsync_view *view, mmapsync_image *
   Decoder d = {.h = h, .payload = view->data, .size = view->size};
   int rc;
   *out = NULL;
+  if (view->kind > MMAPSYNC_KIND_IMAGE) {
+    return handleError(h, MMAPSYNC_MISUSE,
+                       "\"%s\": holds a payload of kind %u: this library reads tables of kind %d: "
+                       "upgrade it, if these are tables",
+                       mmapsync_path(h), view->kind, MMAPSYNC_KIND_IMAGE);
+  }
   if (view->kind != MMAPSYNC_KIND_IMAGE) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": holds raw bytes, not tables", mmapsync_path(h));
   }

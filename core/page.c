@@ -29,9 +29,17 @@ static uint64_t pageMagic(void) {
   return magic;
 }
 
+/* The page is the first of a channel's files whose numbers can tell that they are not ours: the state has none. */
 static int pageForeign(mmapsync *h, uint64_t found) {
+  if (found == __builtin_bswap64(slotsLayout())) {
+    return handleError(h, MMAPSYNC_CORRUPT,
+                       "\"%s\": made on a machine of the other byte order: remove the channel's "
+                       "files and publish on this machine",
+                       h->writer_name);
+  }
   return handleError(h, MMAPSYNC_CORRUPT,
-                     "\"%s\": made by another build: expected layout %016llx, found %016llx",
+                     "\"%s\": made by another build: expected layout %016llx, found %016llx: use "
+                     "that build, or end who uses the channel, remove its files and publish anew",
                      h->writer_name, (unsigned long long)slotsLayout(), (unsigned long long)found);
 }
 

@@ -78,9 +78,11 @@ static int readShows(mmapsync *h, const DataMap *map, uint64_t version) {
   about->quick = 0;
   about->valid = t && trailerLoad(t, version, &about->trailer);
   if (!about->valid) {
+    int newer = t && trailerNewer(&about->trailer, version) ? about->trailer.format : 0;
     if (map->checked != version) return 0;
     memset(&about->trailer, 0, sizeof(about->trailer));
     about->trailer.kind = MMAPSYNC_KIND_RAW;
+    about->trailer.format = (uint16_t)newer; /* not 0: it is refused */
   }
   about->word = word;
   about->version = version;
@@ -121,10 +123,21 @@ static int readReady(mmapsync *h) {
   return readAttach(h, 0, 0);
 }
 
+/* A snapshot that only a newer library can read is not passed off as another writer's bytes.  A writer publishes
+** over it as over those. */
+static int readNewer(mmapsync *h, unsigned index) {
+  if (h->about.trailer.format <= TRAILER_FORMAT) return MMAPSYNC_OK;
+  return handleError(h, MMAPSYNC_CORRUPT,
+                     "\"%s\": snapshot with a trailer of format %u: this library reads format %d: "
+                     "upgrade it",
+                     h->data_name[index], (unsigned)h->about.trailer.format, TRAILER_FORMAT);
+}
+
 /* Whether the handle is attached for a snapshot of another sort than the one in h->about. */
 static int readMisfit(const mmapsync *h, uint64_t version) {
   const Pins *p = h->state->pins;
   if (h->opt.pins != MMAPSYNC_PIN_AUTO || p->tried == version) return 0;
+  if (h->about.trailer.format > TRAILER_FORMAT) return 0; /* it is refused in any case */
   return h->about.valid ? p->chosen == MMAPSYNC_PIN_COUNTER : p->chosen != MMAPSYNC_PIN_COUNTER;
 }
 
@@ -215,6 +228,11 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   }
   if (round == ENTER_ROUNDS) {
     return handleError(h, MMAPSYNC_BUSY, "\"%s\": changes faster than it can be read", h->path);
+  }
+  rc = readNewer(h, index);
+  if (rc != MMAPSYNC_OK) {
+    pinsDrop(h->state, index, note);
+    return rc;
   }
   map->refs++;
   view->map = map;

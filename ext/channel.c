@@ -205,7 +205,8 @@ int channelGet(Registry *p, const char *zPath, Channel **ppChannel, char **pzErr
 */
 static int channelImage(Channel *p, char **pzErr) {
   int rc;
-  if (p->view.kind != MMAPSYNC_KIND_IMAGE) {
+  /* Kinds that are not known the core refuses, in a sentence of its own. */
+  if (p->view.kind == MMAPSYNC_KIND_RAW) {
     *pzErr = sqlite3_mprintf("\"%s\": holds raw bytes, not tables", mmapsync_path(p->h));
     return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }

@@ -419,13 +419,15 @@ static void casePinsDamaged(void) {
   other += UINT64_C(1) << 48;
   filePoke("_writer", 8, &other, 8);
   h = channelOpen();
+#define USE "use that build, or end who uses the channel, remove its files and publish anew"
 #define BUILD                                                                                      \
-  "\"%s_writer\": made by another build: expected layout %016llx, found %016llx", checkPath,       \
+  "\"%s_writer\": made by another build: expected layout %016llx, found %016llx: " USE, checkPath, \
       layout, (unsigned long long)other
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT, BUILD);
   FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
   FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
 #undef BUILD
+#undef USE
   mmapsync_close(h);
 
   /* Unfinished or too short: the reader counts itself in, as where no P_writer is, and the next writer

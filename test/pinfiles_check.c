@@ -641,17 +641,20 @@ static void caseForeignLayout(void) {
   n = channelGet(before, sizeof(before));
   w = openWriter(GRACE_MS);
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT,
-        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef",
+        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef"
+        ": use that build, or end who uses the channel, remove its files and publish anew",
         checkPath, (unsigned long long)slotsLayout());
   FAILS(w, payloadWrite(w, 3, 100, NULL), MMAPSYNC_CORRUPT,
-        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef",
+        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef"
+        ": use that build, or end who uses the channel, remove its files and publish anew",
         checkPath, (unsigned long long)slotsLayout());
   CHECK(channelGet(after, sizeof(after)) == n && memcmp(before, after, n) == 0);
   mmapsync_close(h);
   mmapsync_close(w);
   w = openWriter(GRACE_MS); /* and the lock was given back */
   FAILS(w, payloadWrite(w, 3, 100, NULL), MMAPSYNC_CORRUPT,
-        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef",
+        "\"%s_writer\": made by another build: expected layout %016llx, found 0123456789abcdef"
+        ": use that build, or end who uses the channel, remove its files and publish anew",
         checkPath, (unsigned long long)slotsLayout());
   mmapsync_close(w);
 }
