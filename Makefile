@@ -15,8 +15,8 @@ DIALECT = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prot
   -Wstrict-prototypes -Wundef
 # One set of objects serves the static library and the extension, which exports its entry point only.
 OBJFLAGS = -fPIC -fvisibility=hidden -Icore
-# What is linked: rounding functions, threads (in the C library itself since glibc 2.34).
-LIBS = -lm -lpthread
+# What is linked: rounding functions.
+LIBS = -lm
 # Nothing may be left for the host to define: a symbol that is missing should be missed here.
 SOFLAGS = -shared -Wl,-z,defs
 # Of the static library only these names are visible, so that ours (stateOpen, ...) meet no other's.
@@ -206,7 +206,7 @@ $(BUILD)/mmapsync.pc:
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' \
 	  'extension=$${libdir}/sqlite3/mmapsync' '' 'Name: mmapsync' \
 	  'Description: tables shared between processes through memory-mapped snapshots' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lmmapsync -lm -lpthread' 'Cflags: -I$${includedir}' > $@
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lmmapsync -lm' 'Cflags: -I$${includedir}' > $@
 
 $(BUILD)/obj/core/%.o: core/%.c
 	@mkdir -p $(@D)
@@ -252,7 +252,7 @@ $(BUILD)/test/fault_check $(BUILD)/testfixture: WRAP = $(FAULT_WRAP)
 $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $(filter %.c %.o,$^) $(LIBS)
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $(filter %.c %.o,$^) $(LIBS) -lpthread
 
 $(BUILD)/bench/%.o: test/bench/%.c
 	@mkdir -p $(@D)
@@ -268,6 +268,6 @@ $(BUILD)/bench/%: test/bench/%.c $(BENCH_OBJ) $(BUILD)/libmmapsync.a
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -MMD -MP -o $@ $< $(BENCH_OBJ) $(BUILD)/libmmapsync.a \
-	  -lsqlite3 $(LIBS)
+	  -lsqlite3 $(LIBS) -lpthread
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/obj/*/*.d $(BUILD)/test/*.d $(BUILD)/bench/*.d)

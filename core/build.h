@@ -5,20 +5,12 @@
 **     buildstage.c values and rows, staged until a chunk is full
 **     buildchunk.c a full chunk of staged rows -> encoded buffers in the data file
 **     buildkeys.c  a finished table -> orders and search structures in the data file
-**     buildjobs.c  the keys of a long table, built side by side
 **     buildsort.c  row numbers sorted by a key
 **
-** One thread, one write: none of this is shared with anyone until the commit switches, but for the keys of a long
-** table (buildjobs.c).
-**
-** WHAT IS READ BACK.  Keys are built from what stands in the data file by then, which is mapped shared: whoever may
-** publish may write there, too.  So what is read back is trusted no more than a reader trusts it: used as an index
-** or a length it is read once and checked, and no loop ends by it alone.
+** One thread, one write: none of this is shared with anyone until the commit switches.
 */
 #ifndef MMAPSYNC_BUILD_H
 #define MMAPSYNC_BUILD_H
-
-#include <stdatomic.h>
 
 #include "handle.h"
 #include "image.h"
@@ -80,7 +72,6 @@ struct mmapsync_builder {
   uint64_t staged;       /* rows in the chunk being filled */
   uint64_t staged_bytes; /* of texts and blobs in it */
   uint64_t sort_rows;    /* rows that are sorted at once; more are merged */
-  uint64_t side_rows;    /* tables of fewer rows have their keys built one after the other */
 };
 
 /* The name of one of its tables; good until the next name is kept. */
@@ -118,47 +109,14 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 /* Builds all keys of the finished table. */
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
 
-/* A key that is being built.  One thread works on it at a time; what it finds wrong is told to the handle when the
-** threads are gone. */
-typedef struct KeyJob {
-  mmapsync_builder *b;
-  uint32_t number; /* of the table's keys */
-  const mmapsync_table *t;
-  Key k;
-  mmapsync_part_def *parts;
-  uint64_t *differ;   /* [parts] neighbours in the key's order that differ in this part first */
-  DirKey dir;         /* what is made */
-  uint64_t used;      /* of the payload before its search structure */
-  int fits;           /* 0: the search structure does not hold these keys */
-  uint64_t sort_rows; /* its share of the builder's */
-  atomic_int *stop;   /* NULL, or set when all jobs of the table shall end */
-  int aside;          /* it is not the publisher's thread that works on it */
-  int rc;
-  const char *zWhat; /* what is wrong with the key's values in a row, or NULL */
-  uint64_t row;
-} KeyJob;
+/* Rows that keySort() sorts at once, unless b->sort_rows says otherwise. */
+#define SORT_ROWS ((UINT64_C(64) << 20) / 48)
 
-/* Does the job, whose place in the payload is taken; sets job->rc. */
-void jobRun(KeyJob *job);
-
-/* Now and then while a job is done: whether to go on. */
-int jobProgress(KeyJob *job);
-
-/* How many threads do n jobs best, the publisher's among them; does them. */
-int jobsThreads(const mmapsync_builder *b, uint32_t n);
-void jobsRun(KeyJob *jobs, uint32_t n, int threads);
-
-/* Rows from which on the keys of a table are built side by side, unless b->side_rows says otherwise.  It is more than
-** have narrow row numbers: those move what comes behind them (orderNarrow()). */
-#define SIDE_ROWS 100000
-
-/* Rows that are sorted at once, unless b->sort_rows says otherwise: of 32 bytes each, by all threads together. */
-#define SORT_ROWS ((UINT64_C(64) << 20) / 32)
-
-/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to job->differ[p] how
+/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to differ[p] how
 ** many neighbours in this order differ in part p and in none before it.  If two rows are equal in a key
 ** without NULL, *dup_a and *dup_b are such a pair. */
-int keySort(KeyJob *job, uint32_t *order, uint64_t *dup_a, uint64_t *dup_b);
+int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
+            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b);
 #define NO_ROW UINT64_MAX
 
 /* Whether any part of the key is NULL in the row. */

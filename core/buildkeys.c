@@ -4,8 +4,7 @@
 ** image.h describes what is built.  The table's rows are in the data file by now, so keys are built by
 ** reading them back through the same mmapsync_get() that readers use.  What a key needs is reserved
 ** before it is written, in one piece; that may move the mapping, so what is decoded of the table is
-** placed anew after it, and nothing moves while a key is built.  The keys of a long table are placed together, so
-** that they can be built side by side (buildjobs.c); the image is the same.
+** placed anew after it, and nothing moves while a key is built.
 **
 ** A key that claims the order of the rows is checked against them, row by row: what readers rely on is
 ** never taken on trust.
@@ -37,13 +36,12 @@ static int charBytes(const uint8_t *z, uint32_t n) {
 
 /* The beginning of a text, fit for a sentence: what cannot be printed becomes a question mark. */
 static int printText(char *z, size_t room, const mmapsync_value *v) {
-  uint8_t p[48]; /* of its own: it is looked at more than once */
+  const uint8_t *p = v->u.p;
   char zText[48] = "";
-  uint32_t i = 0, most = v->n < sizeof(p) ? v->n : (uint32_t)sizeof(p);
+  uint32_t i = 0;
   int n = 0;
-  memcpy(p, v->u.p, most);
-  while (i < most && n < 40) {
-    int k = charBytes(p + i, most - i);
+  while (i < v->n && n < 40) {
+    int k = charBytes(p + i, v->n - i);
     if (k == 0) zText[n++] = '?';
     memcpy(zText + n, p + i, (size_t)k);
     n += k;
@@ -147,42 +145,35 @@ static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table
 
 /* ---- order and uniqueness -------------------------------------------------------------------- */
 
-/* A row whose values the key does not allow. */
-static int jobFail(KeyJob *job, int rc, uint64_t row, const char *zWhat) {
-  job->row = row;
-  job->zWhat = zWhat;
-  return rc;
-}
-
-/* Whether the rows stand in the key's order, as it claims. */
-static int orderCheck(KeyJob *job) {
-  const mmapsync_table *t = job->t;
-  const Key *k = &job->k;
+/* Whether the rows stand in the key's order, as it claims.  differ[p] counts the neighbours that differ in
+** part p first. */
+static int orderCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k,
+                      uint64_t *differ) {
   uint64_t row;
   int rc = MMAPSYNC_OK;
   for (row = 1; row < t->rows; row++) {
     int part = 0, c = keyCompareRows(t, k, &part, row - 1, row, &rc);
     if (rc != MMAPSYNC_OK) return rc;
-    if (c > 0) return jobFail(job, MMAPSYNC_MISUSE, row, "rows are not in order");
+    if (c > 0) return keyFail(b, MMAPSYNC_MISUSE, t, k, row, "rows are not in order");
     if (c == 0 && (k->info.flags & MMAPSYNC_KEY_UNIQUE) && !keyHasNull(t, k, row)) {
-      return jobFail(job, MMAPSYNC_CONSTRAINT, row, "duplicate");
+      return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "duplicate");
     }
-    if (c) job->differ[part]++;
-    if ((row & 0xffff) == 0 && jobProgress(job) != MMAPSYNC_OK) return MMAPSYNC_INTERRUPT;
+    if (c) differ[part]++;
+    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
+      return b->rc = MMAPSYNC_INTERRUPT;
+    }
   }
   return MMAPSYNC_OK;
 }
 
-static int nullCheck(KeyJob *job) {
-  const mmapsync_table *t = job->t;
-  const Key *k = &job->k;
-  uint64_t row = 0;
+static int nullCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k) {
+  uint64_t row;
   int p, any = 0;
   for (p = 0; p < k->info.nparts; p++) any |= t->columns[k->parts[p].column].info.nulls > 0;
   if (!any || !(k->info.flags & MMAPSYNC_KEY_NOTNULL)) return MMAPSYNC_OK;
-  while (row < t->rows && !keyHasNull(t, k, row)) row++;
-  if (row == t->rows) return MMAPSYNC_CORRUPT; /* one was counted */
-  return jobFail(job, MMAPSYNC_CONSTRAINT, row, "NULL");
+  for (row = 0; !keyHasNull(t, k, row); row++) {
+  }
+  return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "NULL");
 }
 
 /* ---- search structures ----------------------------------------------------------------------- */
@@ -220,7 +211,7 @@ static void searchPlan(const mmapsync_table *t, const Key *k, DirKey *out) {
   out->search_bytes = ((uint64_t)((double)t->rows / HASH_FILL) + 1) * 64;
 }
 
-static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
+static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
   uint64_t row, line, n = dk->search_bytes / 64;
   uint32_t before = 0;
   memset(search, 0, dk->search_bytes);
@@ -229,7 +220,6 @@ static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, con
     uint64_t x, bit;
     if (mmapsync_get(t, row, k->parts[0].column, &v) != MMAPSYNC_OK) continue;
     x = (uint64_t)v.u.i - (uint64_t)dk->base;
-    if (x / RANK_BITS >= n) return MMAPSYNC_CORRUPT;
     bit = x % RANK_BITS + 32;
     search[x / RANK_BITS * 64 + bit / 8] |= (uint8_t)(1u << (bit % 8));
   }
@@ -241,7 +231,6 @@ static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, con
     memcpy(search + line * 64, &before, sizeof(before));
     before += here;
   }
-  return MMAPSYNC_OK;
 }
 
 /* What a row is looked for by. */
@@ -271,27 +260,24 @@ static int hashEntry(const mmapsync_table *t, const Key *k, uint64_t row, uint64
 /* Enters a row; 0 if it would stand too far from where it is looked for. */
 static int hashPut(HashBucket *bucket, uint64_t nbucket, const HashEntry *e, uint64_t row) {
   uint64_t at = e->bucket, reach = 0;
-  uint32_t used;
-  while ((used = *(volatile uint32_t *)&bucket[at].used) >= HASH_SLOTS) { /* once: see build.h */
+  while (bucket[at].used == HASH_SLOTS) {
     if (++reach == HASH_REACH) return 0;
     at = at + 1 < nbucket ? at + 1 : 0;
   }
-  bucket[at].tag[used] = e->tag;
-  bucket[at].row[used] = (uint32_t)row;
-  bucket[at].used = used + 1;
+  bucket[at].tag[bucket[at].used] = e->tag;
+  bucket[at].row[bucket[at].used++] = (uint32_t)row;
   return 1;
 }
 
 #define HASH_BATCH 32 /* rows whose buckets are asked for together */
 
-/* job->fits becomes 0 if some entry would stand too far from where it is looked for. */
-static int hashBuild(KeyJob *job, uint8_t *search) {
-  const mmapsync_table *t = job->t;
-  const Key *k = &job->k;
+/* *fits becomes 0 if some entry would stand too far from where it is looked for. */
+static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint8_t *search,
+                     const DirKey *dk, int *fits) {
   HashBucket *bucket = (HashBucket *)(void *)search;
-  uint64_t row, i, n = job->dir.search_bytes / 64;
-  int *fits = &job->fits;
-  memset(search, 0, job->dir.search_bytes);
+  uint64_t row, i, n = dk->search_bytes / 64;
+  memset(search, 0, dk->search_bytes);
+  *fits = 1;
   for (row = 0; row < t->rows && *fits; row += HASH_BATCH) {
     HashEntry e[HASH_BATCH];
     uint64_t m = t->rows - row < HASH_BATCH ? t->rows - row : HASH_BATCH;
@@ -303,174 +289,116 @@ static int hashBuild(KeyJob *job, uint8_t *search) {
     for (i = 0; i < m && *fits; i++) {
       if (!e[i].null) *fits = hashPut(bucket, n, &e[i], row + i);
     }
-    if ((row & 0xffff) == 0 && jobProgress(job) != MMAPSYNC_OK) return MMAPSYNC_INTERRUPT;
+    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
+      return b->rc = MMAPSYNC_INTERRUPT;
+    }
   }
   return MMAPSYNC_OK;
 }
 
 /* ---- one key, all keys ----------------------------------------------------------------------- */
 
-/* What is known of a key before it is built.  The job is zero. */
-static int jobStart(KeyJob *job, mmapsync_builder *b, const mmapsync_table *t, const BuildKey *bk) {
-  Key *k = &job->k;
+static void keyDescribe(const mmapsync_builder *b, const BuildKey *bk, Key *k,
+                        mmapsync_part_def *parts) {
   uint32_t p;
-  job->b = b;
-  job->t = t;
-  job->dir = bk->dir;
-  job->fits = 1;
-  job->sort_rows = b->sort_rows;
-  job->parts = calloc(bk->dir.nparts, sizeof(*job->parts));
-  job->differ = calloc(bk->dir.nparts, sizeof(*job->differ));
-  if (!job->parts || !job->differ) return buildNoMemory(b);
+  memset(k, 0, sizeof(*k));
   for (p = 0; p < bk->dir.nparts; p++) {
-    job->parts[p].column = (int)bk->parts[p].column;
-    job->parts[p].collation = bk->parts[p].collation;
-    job->parts[p].desc = bk->parts[p].desc;
+    parts[p].column = (int)bk->parts[p].column;
+    parts[p].collation = bk->parts[p].collation;
+    parts[p].desc = bk->parts[p].desc;
   }
-  k->parts = job->parts;
+  k->parts = parts;
   k->info.name = b->strings + bk->dir.name;
   k->info.flags = bk->dir.flags;
-  k->info.parts = job->parts;
+  k->info.parts = parts;
   k->info.nparts = (int)bk->dir.nparts;
-  return MMAPSYNC_OK;
 }
 
-static int isOrdered(const KeyJob *job) {
-  return (job->k.info.flags & MMAPSYNC_KEY_ORDERED) != 0 || job->t->rows == 0;
-}
-
-/* Takes the places of n keys in the payload, one behind the other.  That of an order is what it has in the end, while
-** sorting takes 4 bytes a row: what more it takes lies where the search structure is built afterwards. */
-static int jobsPlace(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, KeyJob *jobs,
-                     uint32_t n) {
-  uint64_t bytes = 0;
-  uint32_t i;
-  for (i = 0; i < n; i++) {
-    searchPlan(t, &jobs[i].k, &jobs[i].dir);
-    bytes += (isOrdered(&jobs[i]) ? 0 : t->rows * 4) + jobs[i].dir.search_bytes + 2 * IMAGE_ALIGN;
+/* Builds the search structure that searchPlan() chose. */
+static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, DirKey *dk) {
+  uint64_t used = b->used;
+  int fits = 1, rc = MMAPSYNC_OK;
+  if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
+  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
+  if (dk->search_kind == SEARCH_HASH) {
+    rc = hashBuild(b, t, k, b->payload + dk->search, dk, &fits);
   }
-  if (buildReserve(b, bytes) != MMAPSYNC_OK) return b->rc;
-  decodedPlace(b, bt, t);
-  for (i = 0; i < n; i++) {
-    DirKey *dk = &jobs[i].dir;
-    if (!isOrdered(&jobs[i])) {
-      dk->order_width = t->rows > UINT16_MAX + 1 ? 4 : 2;
-      dk->order = buildTake(b, t->rows * dk->order_width);
-    }
-    jobs[i].used = b->used;
-    if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
+  if (!fits) { /* keys made to collide: binary search does not care */
+    b->used = used;
+    dk->search_kind = SEARCH_SORTED;
+    dk->search = dk->search_bytes = 0;
   }
-  return MMAPSYNC_OK;
+  return rc;
 }
 
-/* Gives a sorted order half the bytes if its row numbers have no more. */
-static void orderNarrow(const KeyJob *job, uint8_t *p) {
-  uint64_t i, rows = job->t->rows;
-  if (job->dir.order_width == 4) return;
-  for (i = 0; i < rows; i++) {
+/* Gives a sorted order, the last thing in the payload, half the bytes if its row numbers have no more. */
+static void orderNarrow(mmapsync_builder *b, const mmapsync_table *t, DirKey *dk) {
+  uint8_t *p = b->payload + dk->order;
+  uint64_t i;
+  dk->order_width = 4;
+  if (t->rows > UINT16_MAX + 1) return;
+  for (i = 0; i < t->rows; i++) {
     uint32_t row;
     uint16_t narrow;
     memcpy(&row, p + 4 * i, 4);
     narrow = (uint16_t)row;
     memcpy(p + 2 * i, &narrow, 2);
   }
-  memset(p + 2 * rows, 0, 2 * rows); /* the same data gives the same bytes */
+  dk->order_width = 2;
+  b->used = dk->order + t->rows * 2;
 }
 
-static int jobSort(KeyJob *job) {
-  uint8_t *order = job->b->payload + job->dir.order;
+static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, Key *k,
+                    DirKey *dk, uint64_t *differ) {
+  int ordered = (k->info.flags & MMAPSYNC_KEY_ORDERED) != 0;
   uint64_t dup_a, dup_b;
-  int rc = keySort(job, (uint32_t *)(void *)order, &dup_a, &dup_b);
-  if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (job->k.info.flags & MMAPSYNC_KEY_UNIQUE)) {
-    return jobFail(job, MMAPSYNC_CONSTRAINT, dup_b, "duplicate");
-  }
-  if (rc == MMAPSYNC_OK) orderNarrow(job, order);
-  return rc;
-}
-
-void jobRun(KeyJob *job) {
-  uint8_t *search = job->b->payload + job->dir.search;
-  int rc = nullCheck(job);
-  if (rc == MMAPSYNC_OK && job->t->rows > 0) rc = isOrdered(job) ? orderCheck(job) : jobSort(job);
-  if (rc == MMAPSYNC_OK && job->dir.search_kind == SEARCH_RANK) {
-    rc = rankBuild(job->t, &job->k, search, &job->dir);
-  }
-  if (rc == MMAPSYNC_OK && job->dir.search_kind == SEARCH_HASH) rc = hashBuild(job, search);
-  job->rc = rc;
-}
-
-/* Tells the handle what a job has found. */
-static int jobTell(const KeyJob *job) {
-  mmapsync_builder *b = job->b;
-  if (job->rc == MMAPSYNC_OK) return MMAPSYNC_OK;
-  if (job->zWhat) return keyFail(b, job->rc, job->t, &job->k, job->row, job->zWhat);
-  if (job->rc == MMAPSYNC_NOMEM) return buildNoMemory(b);
-  if (job->rc == MMAPSYNC_CORRUPT) {
-    return buildTableFail(b, job->rc, job->t->info.name, "changed while it was written");
-  }
-  return b->rc = job->rc; /* whoever was interrupted has said so */
-}
-
-/* Puts a finished key into the directory: of different values the first parts have together, there is in sorted
-** order one more than there are neighbours that differ in them. */
-static void jobPut(const KeyJob *job, BuildKey *bk) {
-  uint64_t n = job->t->rows > 0;
-  uint32_t p;
-  bk->dir = job->dir;
-  for (p = 0; p < bk->dir.nparts; p++) bk->parts[p].distinct = n += job->differ[p];
-}
-
-/* Builds n keys; how many of them are done comes back in *done: the first at least.  If
-** keys are made to collide, binary search does not care: such a key goes without a search structure, and those behind
-** it move up. */
-static int jobsSide(mmapsync_builder *b, BuildTable *bt, mmapsync_table *t, KeyJob *jobs,
-                    uint32_t n, int threads, uint32_t *done) {
-  uint32_t i;
-  int rc = jobsPlace(b, bt, t, jobs, n);
-  *done = 0;
+  int rc = nullCheck(b, t, k);
+  if (rc == MMAPSYNC_OK && ordered) rc = orderCheck(b, t, k, differ);
   if (rc != MMAPSYNC_OK) return rc;
-  jobsRun(jobs, n, threads);
-  for (i = 0; i < n; i++) {
-    rc = jobTell(&jobs[i]);
-    if (rc != MMAPSYNC_OK) return rc;
-    *done = i + 1;
-    if (jobs[i].fits) continue;
-    b->used = jobs[i].used;
-    jobs[i].dir.search_kind = SEARCH_SORTED;
-    jobs[i].dir.search = jobs[i].dir.search_bytes = 0;
-    break;
+  searchPlan(t, k, dk);
+  rc = buildReserve(b, (ordered ? 0 : t->rows * 4) + dk->search_bytes + 2 * IMAGE_ALIGN);
+  if (rc != MMAPSYNC_OK) return rc;
+  decodedPlace(b, bt, t);
+  if (!ordered && t->rows > 0) {
+    dk->order = buildTake(b, t->rows * 4);
+    rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), differ, &dup_a, &dup_b);
+    if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
+      rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
+    }
+    if (rc == MMAPSYNC_OK) orderNarrow(b, t, dk);
   }
-  for (i = 0; i < *done; i++) jobPut(&jobs[i], &bt->keys[jobs[i].number]);
-  return rc;
+  return rc == MMAPSYNC_OK ? searchBuild(b, t, k, dk) : rc;
 }
 
-static void jobEnd(KeyJob *job) {
-  free(job->parts);
-  free(job->differ);
-  memset(job, 0, sizeof(*job));
+/* How many different values the first parts have together: in sorted order, one more than there are
+** neighbours that differ in them. */
+static void distinctPut(BuildKey *bk, uint64_t rows, const uint64_t *differ) {
+  uint64_t n = rows > 0;
+  uint32_t p;
+  for (p = 0; p < bk->dir.nparts; p++) bk->parts[p].distinct = n += differ[p];
 }
 
 int keysBuild(mmapsync_builder *b, BuildTable *bt) {
   mmapsync_table t;
-  KeyJob *jobs = calloc(bt->dir.nkeys + 1, sizeof(*jobs)); /* one more: none is no NULL */
-  uint32_t i, from, n, done = 0, nkeys = bt->dir.nkeys;
-  int rc = jobs ? decodedOpen(b, bt, &t) : buildNoMemory(b);
-  if (rc != MMAPSYNC_OK) {
-    free(jobs);
-    return b->rc = rc;
-  }
-  for (from = 0; rc == MMAPSYNC_OK && from < nkeys; from += done) {
-    int threads =
-        t.rows < b->side_rows || t.rows <= UINT16_MAX + 1 ? 1 : jobsThreads(b, nkeys - from);
-    n = threads > 1 ? nkeys - from : 1;
-    for (i = 0; rc == MMAPSYNC_OK && i < n; i++) {
-      jobs[i].number = from + i;
-      rc = jobStart(&jobs[i], b, &t, &bt->keys[from + i]);
+  uint32_t i;
+  int rc = decodedOpen(b, bt, &t);
+  if (rc != MMAPSYNC_OK) return rc;
+  for (i = 0; rc == MMAPSYNC_OK && i < bt->dir.nkeys; i++) {
+    BuildKey *bk = &bt->keys[i];
+    mmapsync_part_def *parts = calloc(bk->dir.nparts, sizeof(*parts));
+    uint64_t *differ = calloc(bk->dir.nparts, sizeof(*differ));
+    Key k;
+    assert(bk->dir.nparts > 0);
+    if (parts && differ) {
+      keyDescribe(b, bk, &k, parts);
+      rc = keyBuild(b, bt, &t, &k, &bk->dir, differ);
+      distinctPut(bk, t.rows, differ);
+    } else {
+      rc = buildNoMemory(b);
     }
-    if (rc == MMAPSYNC_OK) rc = jobsSide(b, bt, &t, jobs, n, threads, &done);
-    for (i = 0; i < n; i++) jobEnd(&jobs[i]);
+    free(parts);
+    free(differ);
   }
-  free(jobs);
   decodedFree(&t);
   if (rc != MMAPSYNC_OK) b->rc = rc; /* the next call must not go on */
   return rc;

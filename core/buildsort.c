@@ -16,13 +16,11 @@
 ** A DESC part turns the number round.  What settles nothing, or has gone on too long, is left to a
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
 **
-** MEMORY: 32 bytes a row while it sorts.  So that this never is more than 64 MB, for all threads that sort
-** together, longer tables are sorted in runs, which are merged; that takes 4 bytes a row of the whole, when the rest
-** is given back.
-**
-** VALUES THAT CHANGE.  What is compared stands in the shared data file (build.h).  So the comparison sort is our own:
-** one of the C library may leave its array when answers contradict each other.
+** MEMORY: 32 bytes a row while it sorts, and 16 for those of the rows that the comparison sort gets at
+** once (the C library's merges them aside).  So that this never is more than 64 MB, longer tables are sorted
+** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.
 */
+#define _GNU_SOURCE /* qsort_r */
 #include "build.h"
 
 #include <assert.h>
@@ -51,7 +49,7 @@ typedef struct PartPlan {
 } PartPlan;
 
 typedef struct Sorter {
-  KeyJob *job;
+  mmapsync_builder *b;
   const mmapsync_table *t;
   const Key *k;
   PartPlan *plan;  /* one for each part */
@@ -185,27 +183,16 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
   s->dup_b = a < b ? b : a;
 }
 
-static int itemCompare(Sorter *s, const SortItem *a, const SortItem *b) {
+static int itemCompare(const void *pa, const void *pb, void *p) {
+  const SortItem *a = pa, *b = pb;
+  Sorter *s = p;
   int c, part = s->part;
-  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = jobProgress(s->job);
+  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
   if (s->rc != MMAPSYNC_OK) return (a->row > b->row) - (a->row < b->row); /* to be done with it */
   c = keyCompareRows(s->t, s->k, &part, a->row, b->row, &s->rc);
   if (c) return c;
   if (a->row != b->row) noteEqual(s, a->row, b->row);
   return (a->row > b->row) - (a->row < b->row);
-}
-
-/* By merging.  Whatever the comparator says, no more than a[n] and as much of the spare is touched. */
-static void compareSort(Sorter *s, SortItem *a, uint64_t n) {
-  uint64_t half = n / 2, i = 0, j = half, to = 0;
-  if (n < 2) return;
-  compareSort(s, a, half);
-  compareSort(s, a + half, n - half);
-  memcpy(s->spare, a, half * sizeof(*a));
-  while (i < half && j < n) {
-    a[to++] = itemCompare(s, &s->spare[i], &a[j]) <= 0 ? s->spare[i++] : a[j++];
-  }
-  memcpy(a + to, s->spare + i, (half - i) * sizeof(*a));
 }
 
 /* Counts the neighbours that differ in a run which a comparison sort has put in order. */
@@ -246,7 +233,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   int column = s->k->parts[part].column;
   if (s->level >= MAX_LEVEL || depth > MAX_DEPTH) {
     s->part = part;
-    compareSort(s, a, n);
+    qsort_r(a, n, sizeof(*a), itemCompare, s);
     differCount(s, a, n, part);
     return;
   }
@@ -254,7 +241,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
     if (i + 2 * AHEAD < n) valuePrefetch(s->t, column, a[i + 2 * AHEAD].row, 0);
     if (i + AHEAD < n) valuePrefetch(s->t, column, a[i + AHEAD].row, 1);
     pieceTake(s, &s->plan[part], depth, &a[i]);
-    if ((i & 0xffff) == 0xffff) s->rc = jobProgress(s->job);
+    if ((i & 0xffff) == 0xffff) s->rc = handleProgress(s->b->h);
   }
   if (s->rc != MMAPSYNC_OK) return;
   if (n < SMALL) {
@@ -375,29 +362,27 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
       runPrefetch(s, from, run->at, run->end);
       run->head = headTake(s, from[run->at]);
     }
-    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = jobProgress(s->job);
+    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
   }
 }
 
-/* The runs stand in the data file; what comes back from there may be no row numbers any more. */
 static void runsMergeAll(Sorter *s, uint32_t *order, uint64_t width) {
-  uint64_t i, rows = s->t->rows, n = (rows + width - 1) / width;
+  uint64_t rows = s->t->rows, n = (rows + width - 1) / width;
   uint32_t *from = malloc(rows * sizeof(*from));
   Run *runs = malloc(n * sizeof(*runs));
-  if (!from || !runs) s->rc = MMAPSYNC_NOMEM;
-  if (s->rc == MMAPSYNC_OK) memcpy(from, order, rows * sizeof(*from));
-  for (i = 0; i < rows && s->rc == MMAPSYNC_OK; i++) {
-    if (from[i] >= rows) s->rc = MMAPSYNC_CORRUPT;
+  if (from && runs) {
+    memcpy(from, order, rows * sizeof(*from));
+    runsMerge(s, from, width, runs, n, order);
+  } else {
+    s->rc = buildNoMemory(s->b);
   }
-  if (s->rc == MMAPSYNC_OK) runsMerge(s, from, width, runs, n, order);
   free(from);
   free(runs);
 }
 
-int keySort(KeyJob *job, uint32_t *order, uint64_t *dup_a, uint64_t *dup_b) {
-  const mmapsync_table *t = job->t;
-  const Key *k = &job->k;
-  uint64_t width = t->rows < job->sort_rows ? t->rows : job->sort_rows, from;
+int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
+            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
+  uint64_t width = t->rows < b->sort_rows ? t->rows : b->sort_rows, from;
   Sorter *s = calloc(1, sizeof(*s));
   SortItem *a = malloc(width * sizeof(*a) + 1); /* one more: no rows is no failure */
   int p, rc = MMAPSYNC_OK;
@@ -405,12 +390,12 @@ int keySort(KeyJob *job, uint32_t *order, uint64_t *dup_a, uint64_t *dup_b) {
   if (s) s->spare = malloc(width * sizeof(*a) + 1);
   if (s) s->plan = malloc((size_t)k->info.nparts * sizeof(*s->plan));
   if (!s || !a || !s->spare || !s->plan) {
-    rc = MMAPSYNC_NOMEM;
+    rc = buildNoMemory(b);
   } else {
-    s->job = job;
+    s->b = b;
     s->t = t;
     s->k = k;
-    s->differ = job->differ;
+    s->differ = differ;
     s->dup_a = s->dup_b = NO_ROW;
     assert(k->info.nparts > 0);
     for (p = 0; p < k->info.nparts; p++) partPlan(s, p, &s->plan[p]);

@@ -403,10 +403,6 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
   if (opt->stamp != 0 && opt->stamp != 1) {
     return handleError(h, MMAPSYNC_MISUSE, "option stamp: expected 0 or 1, found %d", opt->stamp);
   }
-  if (opt->threads < 0 || opt->threads > MMAPSYNC_THREADS_MAX) {
-    return handleError(h, MMAPSYNC_MISUSE, "option threads: expected 0 to %d, found %d",
-                       MMAPSYNC_THREADS_MAX, opt->threads);
-  }
   h->opt = *opt;
   return MMAPSYNC_OK;
 }

@@ -193,8 +193,6 @@ typedef struct mmapsync mmapsync;
                                    ** P_readers, which readers may write to, and makes P_state with mode
                                    ** 0640; the other files are its own */
 
-#define MMAPSYNC_THREADS_MAX 4 /* each has its share of the memory to sort in */
-
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -210,8 +208,6 @@ typedef struct mmapsync_options {
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
                            ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
   void *progress_arg;
-  int threads; /* that build the keys of long tables, the caller's among them: 1 to MMAPSYNC_THREADS_MAX, of
-               ** which 1 makes none; default 0: as many as there are cores for */
 } mmapsync_options;
 
 /* Fills in the defaults. */
