@@ -7,7 +7,8 @@
 **     buildkeys.c  a finished table -> orders and search structures in the data file
 **     buildsort.c  row numbers sorted by a key
 **
-** One thread, one write: none of this is shared with anyone until the commit switches.
+** One thread, one write: none of this is shared with anyone until the commit switches.  But the data file is
+** there for all who may write to it, so what is read back from it is not what was written, but what stands there.
 */
 #ifndef MMAPSYNC_BUILD_H
 #define MMAPSYNC_BUILD_H
@@ -106,7 +107,7 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
 
 /* Rows that keySort() sorts at once, unless b->sort_rows says otherwise. */
-#define SORT_ROWS ((UINT64_C(64) << 20) / 48)
+#define SORT_ROWS ((UINT64_C(64) << 20) / 32)
 
 /* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to differ[p] how
 ** many neighbours in this order differ in part p and in none before it.  If two rows are equal in a key

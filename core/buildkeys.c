@@ -8,6 +8,10 @@
 **
 ** A key that claims the order of the rows is checked against them, row by row: what readers rely on is
 ** never taken on trust.
+**
+** NOR ARE THE ROWS.  Whoever may write to the data file can change what is read back from it, at any moment
+** before the switch as well as after it.  Whatever of it counts as a place or a number of things is read once and
+** checked, so this ends in a wrong image or in a failure, and leads nowhere else.
 */
 #include "build.h"
 
@@ -171,8 +175,9 @@ static int nullCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k)
   int p, any = 0;
   for (p = 0; p < k->info.nparts; p++) any |= t->columns[k->parts[p].column].info.nulls > 0;
   if (!any || !(k->info.flags & MMAPSYNC_KEY_NOTNULL)) return MMAPSYNC_OK;
-  for (row = 0; !keyHasNull(t, k, row); row++) {
+  for (row = 0; row < t->rows && !keyHasNull(t, k, row); row++) {
   }
+  if (row == t->rows) return MMAPSYNC_CORRUPT; /* it has been counted, and is there no more */
   return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "NULL");
 }
 
@@ -211,15 +216,17 @@ static void searchPlan(const mmapsync_table *t, const Key *k, DirKey *out) {
   out->search_bytes = ((uint64_t)((double)t->rows / HASH_FILL) + 1) * 64;
 }
 
-static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
+static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
   uint64_t row, line, n = dk->search_bytes / 64;
   uint32_t before = 0;
   memset(search, 0, dk->search_bytes);
   for (row = 0; row < t->rows; row++) {
     mmapsync_value v;
     uint64_t x, bit;
-    if (mmapsync_get(t, row, k->parts[0].column, &v) != MMAPSYNC_OK) continue;
+    int rc = mmapsync_get(t, row, k->parts[0].column, &v);
+    if (rc != MMAPSYNC_OK) return rc;
     x = (uint64_t)v.u.i - (uint64_t)dk->base;
+    if (v.type != MMAPSYNC_INTEGER || x / RANK_BITS >= n) return MMAPSYNC_CORRUPT;
     bit = x % RANK_BITS + 32;
     search[x / RANK_BITS * 64 + bit / 8] |= (uint8_t)(1u << (bit % 8));
   }
@@ -231,6 +238,7 @@ static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, co
     memcpy(search + line * 64, &before, sizeof(before));
     before += here;
   }
+  return MMAPSYNC_OK;
 }
 
 /* What a row is looked for by. */
@@ -260,12 +268,15 @@ static int hashEntry(const mmapsync_table *t, const Key *k, uint64_t row, uint64
 /* Enters a row; 0 if it would stand too far from where it is looked for. */
 static int hashPut(HashBucket *bucket, uint64_t nbucket, const HashEntry *e, uint64_t row) {
   uint64_t at = e->bucket, reach = 0;
-  while (bucket[at].used == HASH_SLOTS) {
+  uint32_t used;
+  /* A load of its own, so that what is checked is what is used. */
+  while ((used = __atomic_load_n(&bucket[at].used, __ATOMIC_RELAXED)) >= HASH_SLOTS) {
     if (++reach == HASH_REACH) return 0;
     at = at + 1 < nbucket ? at + 1 : 0;
   }
-  bucket[at].tag[bucket[at].used] = e->tag;
-  bucket[at].row[bucket[at].used++] = (uint32_t)row;
+  bucket[at].tag[used] = e->tag;
+  bucket[at].row[used] = (uint32_t)row;
+  bucket[at].used = used + 1;
   return 1;
 }
 
@@ -319,7 +330,7 @@ static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *
   uint64_t used = b->used;
   int fits = 1, rc = MMAPSYNC_OK;
   if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
-  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
+  if (dk->search_kind == SEARCH_RANK) rc = rankBuild(t, k, b->payload + dk->search, dk);
   if (dk->search_kind == SEARCH_HASH) {
     rc = hashBuild(b, t, k, b->payload + dk->search, dk, &fits);
   }
@@ -399,6 +410,9 @@ int keysBuild(mmapsync_builder *b, BuildTable *bt) {
     free(differ);
   }
   decodedFree(&t);
+  if (rc == MMAPSYNC_CORRUPT && b->rc == MMAPSYNC_OK) { /* we have written what can be read */
+    buildTableFail(b, rc, t.info.name, "changed while it was written");
+  }
   if (rc != MMAPSYNC_OK) b->rc = rc; /* the next call must not go on */
   return rc;
 }

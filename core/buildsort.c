@@ -1,7 +1,7 @@
 /*
 ** buildsort.c - row numbers sorted by a key.
 **
-** A comparator called n log n times on values scattered over the image would wait for memory most of
+** A comparison made n log n times on values scattered over the image would wait for memory most of
 ** the time.  So each row's next piece of the key is turned once into a number that orders as the piece
 ** does, and the numbers are sorted by radix.  Rows that tie go on with the next piece:
 **
@@ -16,11 +16,13 @@
 ** A DESC part turns the number round.  What settles nothing, or has gone on too long, is left to a
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
 **
-** MEMORY: 32 bytes a row while it sorts, and 16 for those of the rows that the comparison sort gets at
-** once (the C library's merges them aside).  So that this never is more than 64 MB, longer tables are sorted
+** VALUES THAT CHANGE.  They stand in the data file, where another process may write.  Then two rows compare now
+** this way and now that, and each part of the sort keeps within its arrays whatever the answers are; the C
+** library's qsort() does not promise that.
+**
+** MEMORY: 32 bytes a row while it sorts.  So that this never is more than 64 MB, longer tables are sorted
 ** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.
 */
-#define _GNU_SOURCE /* qsort_r */
 #include "build.h"
 
 #include <assert.h>
@@ -55,11 +57,10 @@ typedef struct Sorter {
   PartPlan *plan;  /* one for each part */
   SortItem *spare; /* as many as there are rows */
   int level;
-  int part; /* for the comparator */
   int rc;
   uint64_t *differ; /* see keySort() */
   uint64_t dup_a, dup_b;
-  uint64_t ncompare; /* calls of the comparator */
+  uint64_t ncompare; /* comparisons of rows */
   uint32_t count[8][256];
 } Sorter;
 
@@ -183,16 +184,32 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
   s->dup_b = a < b ? b : a;
 }
 
-static int itemCompare(const void *pa, const void *pb, void *p) {
-  const SortItem *a = pa, *b = pb;
-  Sorter *s = p;
-  int c, part = s->part;
+/* Whether row b comes before row a, in the parts from `part` on and by row number. */
+static int rowAfter(Sorter *s, int part, uint32_t a, uint32_t b) {
+  int c;
   if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
-  if (s->rc != MMAPSYNC_OK) return (a->row > b->row) - (a->row < b->row); /* to be done with it */
-  c = keyCompareRows(s->t, s->k, &part, a->row, b->row, &s->rc);
-  if (c) return c;
-  if (a->row != b->row) noteEqual(s, a->row, b->row);
-  return (a->row > b->row) - (a->row < b->row);
+  if (s->rc != MMAPSYNC_OK) return 0; /* to be done with it */
+  c = keyCompareRows(s->t, s->k, &part, a, b, &s->rc);
+  if (c == 0) noteEqual(s, a, b);
+  return c ? c > 0 : a > b;
+}
+
+/* Sorts by comparing, from `part` on: halves, then the first of them aside, and merges. */
+static void mergeSort(Sorter *s, SortItem *a, uint64_t n, int part) {
+  uint64_t i, j, at, half = n / 2;
+  SortItem *first = s->spare;
+  if (n < 2) return;
+  mergeSort(s, a, half, part);
+  mergeSort(s, a + half, n - half, part);
+  if (!rowAfter(s, part, a[half - 1].row, a[half].row)) return;
+  memcpy(first, a, half * sizeof(*a));
+  for (at = 0, i = 0, j = half; i < half; at++) {
+    if (j < n && rowAfter(s, part, first[i].row, a[j].row)) {
+      a[at] = a[j++];
+    } else {
+      a[at] = first[i++];
+    }
+  }
 }
 
 /* Counts the neighbours that differ in a run which a comparison sort has put in order. */
@@ -232,8 +249,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   uint64_t i, from;
   int column = s->k->parts[part].column;
   if (s->level >= MAX_LEVEL || depth > MAX_DEPTH) {
-    s->part = part;
-    qsort_r(a, n, sizeof(*a), itemCompare, s);
+    mergeSort(s, a, n, part);
     differCount(s, a, n, part);
     return;
   }
@@ -366,13 +382,22 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
   }
 }
 
+/* Copies the runs out of the data file, and looks that they are row numbers still. */
+static void runsTake(Sorter *s, uint32_t *from, const uint32_t *order) {
+  uint64_t i, rows = s->t->rows;
+  memcpy(from, order, rows * sizeof(*from));
+  for (i = 0; i < rows; i++) {
+    if (from[i] >= rows) s->rc = MMAPSYNC_CORRUPT;
+  }
+}
+
 static void runsMergeAll(Sorter *s, uint32_t *order, uint64_t width) {
   uint64_t rows = s->t->rows, n = (rows + width - 1) / width;
   uint32_t *from = malloc(rows * sizeof(*from));
   Run *runs = malloc(n * sizeof(*runs));
   if (from && runs) {
-    memcpy(from, order, rows * sizeof(*from));
-    runsMerge(s, from, width, runs, n, order);
+    runsTake(s, from, order);
+    if (s->rc == MMAPSYNC_OK) runsMerge(s, from, width, runs, n, order);
   } else {
     s->rc = buildNoMemory(s->b);
   }
