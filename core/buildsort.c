@@ -21,7 +21,8 @@
 ** library's qsort() does not promise that.
 **
 ** MEMORY: 32 bytes a row while it sorts.  So that this never is more than 64 MB, longer tables are sorted
-** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.
+** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.  Threads that
+** sort at the same time have these 64 MB together (crewSize() in buildkeys.c).
 */
 #include "build.h"
 
@@ -51,7 +52,7 @@ typedef struct PartPlan {
 } PartPlan;
 
 typedef struct Sorter {
-  mmapsync_builder *b;
+  const Leave *leave;
   const mmapsync_table *t;
   const Key *k;
   PartPlan *plan;  /* one for each part */
@@ -187,7 +188,7 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
 /* Whether row b comes before row a, in the parts from `part` on and by row number. */
 static int rowAfter(Sorter *s, int part, uint32_t a, uint32_t b) {
   int c;
-  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
+  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
   if (s->rc != MMAPSYNC_OK) return 0; /* to be done with it */
   c = keyCompareRows(s->t, s->k, &part, a, b, &s->rc);
   if (c == 0) noteEqual(s, a, b);
@@ -257,7 +258,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
     if (i + 2 * AHEAD < n) valuePrefetch(s->t, column, a[i + 2 * AHEAD].row, 0);
     if (i + AHEAD < n) valuePrefetch(s->t, column, a[i + AHEAD].row, 1);
     pieceTake(s, &s->plan[part], depth, &a[i]);
-    if ((i & 0xffff) == 0xffff) s->rc = handleProgress(s->b->h);
+    if ((i & 0xffff) == 0xffff) s->rc = leaveAsk(s->leave);
   }
   if (s->rc != MMAPSYNC_OK) return;
   if (n < SMALL) {
@@ -378,7 +379,7 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
       runPrefetch(s, from, run->at, run->end);
       run->head = headTake(s, from[run->at]);
     }
-    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
+    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
   }
 }
 
@@ -399,15 +400,15 @@ static void runsMergeAll(Sorter *s, uint32_t *order, uint64_t width) {
     runsTake(s, from, order);
     if (s->rc == MMAPSYNC_OK) runsMerge(s, from, width, runs, n, order);
   } else {
-    s->rc = buildNoMemory(s->b);
+    s->rc = MMAPSYNC_NOMEM;
   }
   free(from);
   free(runs);
 }
 
-int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
-            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
-  uint64_t width = t->rows < b->sort_rows ? t->rows : b->sort_rows, from;
+int keySort(const Leave *leave, uint64_t most, const mmapsync_table *t, const Key *k,
+            uint32_t *order, uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
+  uint64_t width = t->rows < most ? t->rows : most, from;
   Sorter *s = calloc(1, sizeof(*s));
   SortItem *a = malloc(width * sizeof(*a) + 1); /* one more: no rows is no failure */
   int p, rc = MMAPSYNC_OK;
@@ -415,9 +416,9 @@ int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t
   if (s) s->spare = malloc(width * sizeof(*a) + 1);
   if (s) s->plan = malloc((size_t)k->info.nparts * sizeof(*s->plan));
   if (!s || !a || !s->spare || !s->plan) {
-    rc = buildNoMemory(b);
+    rc = MMAPSYNC_NOMEM;
   } else {
-    s->b = b;
+    s->leave = leave;
     s->t = t;
     s->k = k;
     s->differ = differ;

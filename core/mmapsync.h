@@ -180,6 +180,8 @@ typedef struct mmapsync mmapsync;
                                    ** does where a data file would have to be replaced, which they do not
                                    ** notice */
 
+#define MMAPSYNC_THREADS_MOST 4 /* see options.threads */
+
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -191,6 +193,8 @@ typedef struct mmapsync_options {
   int foreign;       /* MMAPSYNC_FOREIGN_... */
   int stamp; /* 1: note in the slot since when a view is held, for mmapsync_readers(), which takes
                      ** a look at the clock for each; default 0 */
+  int threads; /* how many may build the keys of a large table, 1 to MMAPSYNC_THREADS_MOST, this one included;
+               ** default 0: as many as there are processors for this process */
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
                            ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
   void *progress_arg;

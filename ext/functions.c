@@ -406,9 +406,9 @@ static void unpinFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
 
 /* ---- mmapsync_config ---------------------------------------------------------------------------- */
 
-enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN };
-static const char *const azSetting[] = {"grace_ms", "durable",           "verify",
-                                        "pins",     "on_foreign_reader", NULL};
+enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN, SET_THREADS };
+static const char *const azSetting[] = {"grace_ms",          "durable", "verify", "pins",
+                                        "on_foreign_reader", "threads", NULL};
 
 static const char *const azVerify[] = {"never", "attach", "snapshot",
                                        NULL};                   /* MMAPSYNC_VERIFY_... */
@@ -480,6 +480,17 @@ static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char
     }
     *pzErr = sqlite3_mprintf("durable: expected 0 or 1, found %z", functionFound(pVal));
     return SQLITE_ERROR;
+  case SET_THREADS:
+    if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
+      sqlite3_int64 v = sqlite3_value_int64(pVal);
+      if (v >= 0 && v <= MMAPSYNC_THREADS_MOST) {
+        pOpt->threads = (int)v;
+        return SQLITE_OK;
+      }
+    }
+    *pzErr = sqlite3_mprintf("threads: expected 0 to %d, found %z", MMAPSYNC_THREADS_MOST,
+                             functionFound(pVal));
+    return SQLITE_ERROR;
   case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
   case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
   default:
@@ -510,6 +521,7 @@ static int configResult(sqlite3_context *pCtx, Channel *pChannel, int eSet, int 
   switch (eSet) {
   case SET_GRACE: sqlite3_result_int64(pCtx, pOpt->grace_ms); break;
   case SET_DURABLE: sqlite3_result_int(pCtx, pOpt->durable); break;
+  case SET_THREADS: sqlite3_result_int(pCtx, pOpt->threads); break;
   case SET_VERIFY: zWord = azVerify[pOpt->verify]; break;
   case SET_PINS:
     if (bAsked) rc = configPins(pChannel, &ePin, pzErr);
