@@ -111,8 +111,9 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
 
 /* Rows that keySort() sorts at once, unless b->sort_rows says otherwise. */
-#define SORT_BYTES 32 /* for each */
-#define SORT_ROWS  ((UINT64_C(64) << 20) / SORT_BYTES)
+#define SORT_BYTES 24 /* for each */
+#define SORT_ROWS                                                                                  \
+  ((UINT64_C(56) << 20) / SORT_BYTES) /* of 64 MB that a publisher may have over the image */
 
 /* How work asks for leave to go on, in whatever thread it runs: MMAPSYNC_OK or MMAPSYNC_INTERRUPT. */
 typedef struct Leave {

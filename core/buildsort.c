@@ -20,9 +20,9 @@
 ** this way and now that, and each part of the sort keeps within its arrays whatever the answers are; the C
 ** library's qsort() does not promise that.
 **
-** MEMORY: 32 bytes a row while it sorts.  So that this never is more than 64 MB, longer tables are sorted
+** MEMORY: 24 bytes a row while it sorts.  So that this never is more than SORT_ROWS allows, longer tables are sorted
 ** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.  Threads that
-** sort at the same time have these 64 MB together (crewSize() in buildkeys.c).
+** sort at the same time have that together (crewSize() in buildkeys.c).
 */
 #include "build.h"
 
@@ -38,10 +38,12 @@
 #define MAX_DEPTH 140 /* bytes of equal text after which ties go to the comparator */
 #define MAX_LEVEL 200 /* of recursion, each a step to the next piece */
 
-typedef struct SortItem {
+/* Packed: a third more of them in the same memory, and less of it to move. */
+typedef struct __attribute__((packed, aligned(4))) SortItem {
   uint64_t prefix;
   uint32_t row;
 } SortItem;
+_Static_assert(2 * sizeof(SortItem) == SORT_BYTES, "an item and its place in spare[]");
 
 /* What is known of a part of the key before its first value is looked at. */
 typedef struct PartPlan {
