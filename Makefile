@@ -15,8 +15,8 @@ DIALECT = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prot
   -Wstrict-prototypes -Wundef
 # One set of objects serves the static library and the extension, which exports its entry point only.
 OBJFLAGS = -fPIC -fvisibility=hidden -Icore
-# What is linked: rounding functions.
-LIBS = -lm
+# What is linked: rounding functions, threads.
+LIBS = -lm -lpthread
 # Nothing may be left for the host to define: a symbol that is missing should be missed here.
 SOFLAGS = -shared -Wl,-z,defs
 # Of the static library only these names are visible, so that ours (stateOpen, ...) meet no other's.
@@ -108,11 +108,12 @@ hosts: all $(TEST_BIN) ## run the tests under SQLite 3.38 to the newest, fetched
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
 	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
 
-# Of threads with a handle each: the sanitizer cannot look into other processes.
+# Of threads with a handle each, and of those that build keys: the sanitizer cannot look into other processes.
 TSAN_FLAGS = -fsanitize=thread -Wno-tsan
-tsan: ## the torture with threads, under the thread sanitizer; SECONDS=n
+tsan: ## keys built by threads, and the torture with threads, under the thread sanitizer; SECONDS=n
 	@$(MAKE) --no-print-directory BUILD=build/tsan CFLAGS='-O1 -g' EXTRA='$(TSAN_FLAGS)' \
-	  build/tsan/torture/torture
+	  build/tsan/torture/torture build/tsan/test/crew_check
+	@$(TORTURE_IN) build/tsan/test/crew_check $$d
 	@$(TORTURE_IN) build/tsan/torture/torture $$d $(SECONDS) $(or $(SEED),1) threads
 
 model: ## check the protocol exhaustively with spin, and that it fails without each of its rules
@@ -206,7 +207,7 @@ $(BUILD)/mmapsync.pc:
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' \
 	  'extension=$${libdir}/sqlite3/mmapsync' '' 'Name: mmapsync' \
 	  'Description: tables shared between processes through memory-mapped snapshots' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lmmapsync -lm' 'Cflags: -I$${includedir}' > $@
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lmmapsync $(LIBS)' 'Cflags: -I$${includedir}' > $@
 
 $(BUILD)/obj/core/%.o: core/%.c
 	@mkdir -p $(@D)

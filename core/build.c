@@ -234,6 +234,7 @@ int mmapsync_build_begin(mmapsync *h, mmapsync_builder **out) {
   b->room = FIRST_RESERVE;
   b->used = sizeof(ImageHeader);
   b->sort_rows = SORT_ROWS;
+  b->crew_rows = CREW_ROWS;
   h->builder = b; /* so that closing the handle ends it */
   *out = b;
   return MMAPSYNC_OK;

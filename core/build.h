@@ -6,8 +6,11 @@
 **     buildchunk.c a full chunk of staged rows -> encoded buffers in the data file
 **     buildkeys.c  a finished table -> orders and search structures in the data file
 **     buildsort.c  row numbers sorted by a key
+**     buildcrew.c  several keys at a time, on a few threads
 **
-** One thread, one write: none of this is shared with anyone until the commit switches.
+** One write: none of this is shared with anyone until the commit switches, and while keys are built by several
+** threads each has its own key and its own part of the data file, and no one changes the rest.  But the file is
+** there for all who may write to it, so what is read back from it is not what was written, but what stands there.
 */
 #ifndef MMAPSYNC_BUILD_H
 #define MMAPSYNC_BUILD_H
@@ -71,7 +74,9 @@ struct mmapsync_builder {
   uint32_t column;       /* the next value goes here */
   uint64_t staged;       /* rows in the chunk being filled */
   uint64_t staged_bytes; /* of texts and blobs in it */
-  uint64_t sort_rows;    /* rows that are sorted at once; more are merged */
+  uint64_t sort_rows; /* rows that are sorted at once, by all threads together; more are merged */
+  uint64_t crew_rows; /* of a table that is worth more threads than one */
+  uint32_t helpers;   /* threads that were had, for tests */
 };
 
 /* The name of one of its tables; good until the next name is kept. */
@@ -110,13 +115,34 @@ int chunkEncode(mmapsync_builder *b, StageColumn *s, uint64_t n, DirChunk *out);
 int keysBuild(mmapsync_builder *b, BuildTable *bt);
 
 /* Rows that keySort() sorts at once, unless b->sort_rows says otherwise. */
-#define SORT_ROWS ((UINT64_C(64) << 20) / 48)
+#define SORT_BYTES 24 /* for each */
+#define SORT_ROWS                                                                                  \
+  ((UINT64_C(56) << 20) / SORT_BYTES) /* of 64 MB that a publisher may have over the image */
 
-/* Fills order[rows] with the row numbers sorted by the key, equal keys by row number.  Adds to differ[p] how
-** many neighbours in this order differ in part p and in none before it.  If two rows are equal in a key
-** without NULL, *dup_a and *dup_b are such a pair. */
-int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
-            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b);
+/* How work asks for leave to go on, in whatever thread it runs: MMAPSYNC_OK or MMAPSYNC_INTERRUPT. */
+typedef struct Leave {
+  mmapsync *h; /* NULL in a helper */
+  _Atomic int *stop;
+} Leave;
+int leaveAsk(const Leave *leave);
+
+/* Threads that the options allow. */
+int crewThreads(const mmapsync_builder *b);
+
+/* Does pieces 0..n-1 of some work, on so many threads at most.  None is begun after one has failed.  INTERRUPT
+** if progress said so, and otherwise OK: the pieces keep their failures themselves. */
+typedef int (*CrewWork)(void *arg, uint32_t i, const Leave *leave);
+int crewRun(mmapsync_builder *b, int threads, uint32_t n, CrewWork work, void *arg);
+
+/* Fewer rows than this are not worth a thread. */
+#define CREW_ROWS 65536
+
+/* Fills order[rows] with the row numbers sorted by the key, `most` of them at once and equal keys by row number.
+** Adds to differ[p] how many neighbours in this order differ in part p and in none before it.  If two rows are
+** equal in a key without NULL, *dup_a and *dup_b are such a pair.  OK, NOMEM, CORRUPT, INTERRUPT, of which only the
+** last has a sentence. */
+int keySort(const Leave *leave, uint64_t most, const mmapsync_table *t, const Key *k,
+            uint32_t *order, uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b);
 #define NO_ROW UINT64_MAX
 
 /* Whether any part of the key is NULL in the row. */

@@ -2,12 +2,19 @@
 ** buildkeys.c - the keys of a finished table: order, proof of uniqueness, search structure.
 **
 ** image.h describes what is built.  The table's rows are in the data file by now, so keys are built by
-** reading them back through the same mmapsync_get() that readers use.  What a key needs is reserved
-** before it is written, in one piece; that may move the mapping, so what is decoded of the table is
-** placed anew after it, and nothing moves while a key is built.
+** reading them back through the same mmapsync_get() that readers use.  What all keys may need is reserved
+** before one is written, in one piece; that may move the mapping, so what is decoded of the table is
+** placed anew after it, and nothing moves while keys are built.
+**
+** Each key is a piece of work that depends on no other, so the keys of a large table are built by several threads
+** (buildcrew.c), each in its own part of what was reserved.
 **
 ** A key that claims the order of the rows is checked against them, row by row: what readers rely on is
 ** never taken on trust.
+**
+** NOR ARE THE ROWS.  Whoever may write to the data file can change what is read back from it, at any moment
+** before the switch as well as after it.  Whatever of it counts as a place or a number of things is read once and
+** checked, so this ends in a wrong image or in a failure, and leads nowhere else.
 */
 #include "build.h"
 
@@ -143,37 +150,65 @@ static int decodedOpen(mmapsync_builder *b, const BuildTable *bt, mmapsync_table
   return MMAPSYNC_OK;
 }
 
+/* ---- a key as a piece of work ---------------------------------------------------------------- */
+
+/* Of one key: what is built, where, and what came of it.  Its bytes are written where they would stand if no key
+** needed less than was planned for; keyPlace() moves them to where they belong. */
+typedef struct KeyWork {
+  Key k;
+  DirKey *dir; /* `order` and `search` are where they are written */
+  uint64_t *differ;
+  int unfit; /* entries of the hash would stand too far from where they are looked for */
+  int rc;
+  uint64_t row;      /* the one that broke a rule, ... */
+  const char *zRule; /* ... and which, or NULL */
+} KeyWork;
+
+/* Of all keys of a table. */
+typedef struct KeysWork {
+  const mmapsync_table *t;
+  uint8_t *payload;
+  uint64_t most; /* rows that each thread sorts at once */
+  KeyWork *keys;
+} KeysWork;
+
+static int keyBreaks(KeyWork *w, int rc, uint64_t row, const char *zRule) {
+  w->row = row;
+  w->zRule = zRule;
+  return rc;
+}
+
 /* ---- order and uniqueness -------------------------------------------------------------------- */
 
 /* Whether the rows stand in the key's order, as it claims.  differ[p] counts the neighbours that differ in
 ** part p first. */
-static int orderCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k,
-                      uint64_t *differ) {
+static int orderCheck(const Leave *leave, const mmapsync_table *t, KeyWork *w) {
+  const Key *k = &w->k;
   uint64_t row;
   int rc = MMAPSYNC_OK;
   for (row = 1; row < t->rows; row++) {
     int part = 0, c = keyCompareRows(t, k, &part, row - 1, row, &rc);
     if (rc != MMAPSYNC_OK) return rc;
-    if (c > 0) return keyFail(b, MMAPSYNC_MISUSE, t, k, row, "rows are not in order");
+    if (c > 0) return keyBreaks(w, MMAPSYNC_MISUSE, row, "rows are not in order");
     if (c == 0 && (k->info.flags & MMAPSYNC_KEY_UNIQUE) && !keyHasNull(t, k, row)) {
-      return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "duplicate");
+      return keyBreaks(w, MMAPSYNC_CONSTRAINT, row, "duplicate");
     }
-    if (c) differ[part]++;
-    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
-      return b->rc = MMAPSYNC_INTERRUPT;
-    }
+    if (c) w->differ[part]++;
+    if ((row & 0xffff) == 0 && leaveAsk(leave) != MMAPSYNC_OK) return MMAPSYNC_INTERRUPT;
   }
   return MMAPSYNC_OK;
 }
 
-static int nullCheck(mmapsync_builder *b, const mmapsync_table *t, const Key *k) {
+static int nullCheck(const mmapsync_table *t, KeyWork *w) {
+  const Key *k = &w->k;
   uint64_t row;
   int p, any = 0;
   for (p = 0; p < k->info.nparts; p++) any |= t->columns[k->parts[p].column].info.nulls > 0;
   if (!any || !(k->info.flags & MMAPSYNC_KEY_NOTNULL)) return MMAPSYNC_OK;
-  for (row = 0; !keyHasNull(t, k, row); row++) {
+  for (row = 0; row < t->rows && !keyHasNull(t, k, row); row++) {
   }
-  return keyFail(b, MMAPSYNC_CONSTRAINT, t, k, row, "NULL");
+  if (row == t->rows) return MMAPSYNC_CORRUPT; /* it has been counted, and is there no more */
+  return keyBreaks(w, MMAPSYNC_CONSTRAINT, row, "NULL");
 }
 
 /* ---- search structures ----------------------------------------------------------------------- */
@@ -211,15 +246,17 @@ static void searchPlan(const mmapsync_table *t, const Key *k, DirKey *out) {
   out->search_bytes = ((uint64_t)((double)t->rows / HASH_FILL) + 1) * 64;
 }
 
-static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
+static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, const DirKey *dk) {
   uint64_t row, line, n = dk->search_bytes / 64;
   uint32_t before = 0;
   memset(search, 0, dk->search_bytes);
   for (row = 0; row < t->rows; row++) {
     mmapsync_value v;
     uint64_t x, bit;
-    if (mmapsync_get(t, row, k->parts[0].column, &v) != MMAPSYNC_OK) continue;
+    int rc = mmapsync_get(t, row, k->parts[0].column, &v);
+    if (rc != MMAPSYNC_OK) return rc;
     x = (uint64_t)v.u.i - (uint64_t)dk->base;
+    if (v.type != MMAPSYNC_INTEGER || x / RANK_BITS >= n) return MMAPSYNC_CORRUPT;
     bit = x % RANK_BITS + 32;
     search[x / RANK_BITS * 64 + bit / 8] |= (uint8_t)(1u << (bit % 8));
   }
@@ -231,6 +268,7 @@ static void rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, co
     memcpy(search + line * 64, &before, sizeof(before));
     before += here;
   }
+  return MMAPSYNC_OK;
 }
 
 /* What a row is looked for by. */
@@ -260,25 +298,27 @@ static int hashEntry(const mmapsync_table *t, const Key *k, uint64_t row, uint64
 /* Enters a row; 0 if it would stand too far from where it is looked for. */
 static int hashPut(HashBucket *bucket, uint64_t nbucket, const HashEntry *e, uint64_t row) {
   uint64_t at = e->bucket, reach = 0;
-  while (bucket[at].used == HASH_SLOTS) {
+  uint32_t used;
+  /* A load of its own, so that what is checked is what is used. */
+  while ((used = __atomic_load_n(&bucket[at].used, __ATOMIC_RELAXED)) >= HASH_SLOTS) {
     if (++reach == HASH_REACH) return 0;
     at = at + 1 < nbucket ? at + 1 : 0;
   }
-  bucket[at].tag[bucket[at].used] = e->tag;
-  bucket[at].row[bucket[at].used++] = (uint32_t)row;
+  bucket[at].tag[used] = e->tag;
+  bucket[at].row[used] = (uint32_t)row;
+  bucket[at].used = used + 1;
   return 1;
 }
 
 #define HASH_BATCH 32 /* rows whose buckets are asked for together */
 
-/* *fits becomes 0 if some entry would stand too far from where it is looked for. */
-static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint8_t *search,
-                     const DirKey *dk, int *fits) {
+/* *unfit becomes 1 if some entry would stand too far from where it is looked for. */
+static int hashBuild(const Leave *leave, const mmapsync_table *t, const Key *k, uint8_t *search,
+                     const DirKey *dk, int *unfit) {
   HashBucket *bucket = (HashBucket *)(void *)search;
   uint64_t row, i, n = dk->search_bytes / 64;
   memset(search, 0, dk->search_bytes);
-  *fits = 1;
-  for (row = 0; row < t->rows && *fits; row += HASH_BATCH) {
+  for (row = 0; row < t->rows && !*unfit; row += HASH_BATCH) {
     HashEntry e[HASH_BATCH];
     uint64_t m = t->rows - row < HASH_BATCH ? t->rows - row : HASH_BATCH;
     for (i = 0; i < m; i++) {
@@ -286,17 +326,15 @@ static int hashBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k,
       if (rc != MMAPSYNC_OK) return rc;
       __builtin_prefetch(&bucket[e[i].bucket], 1);
     }
-    for (i = 0; i < m && *fits; i++) {
-      if (!e[i].null) *fits = hashPut(bucket, n, &e[i], row + i);
+    for (i = 0; i < m && !*unfit; i++) {
+      if (!e[i].null) *unfit = !hashPut(bucket, n, &e[i], row + i);
     }
-    if ((row & 0xffff) == 0 && handleProgress(b->h) != MMAPSYNC_OK) {
-      return b->rc = MMAPSYNC_INTERRUPT;
-    }
+    if ((row & 0xffff) == 0 && leaveAsk(leave) != MMAPSYNC_OK) return MMAPSYNC_INTERRUPT;
   }
   return MMAPSYNC_OK;
 }
 
-/* ---- one key, all keys ----------------------------------------------------------------------- */
+/* ---- one key --------------------------------------------------------------------------------- */
 
 static void keyDescribe(const mmapsync_builder *b, const BuildKey *bk, Key *k,
                         mmapsync_part_def *parts) {
@@ -314,60 +352,91 @@ static void keyDescribe(const mmapsync_builder *b, const BuildKey *bk, Key *k,
   k->info.nparts = (int)bk->dir.nparts;
 }
 
-/* Builds the search structure that searchPlan() chose. */
-static int searchBuild(mmapsync_builder *b, const mmapsync_table *t, const Key *k, DirKey *dk) {
-  uint64_t used = b->used;
-  int fits = 1, rc = MMAPSYNC_OK;
-  if (dk->search_bytes) dk->search = buildTake(b, dk->search_bytes);
-  if (dk->search_kind == SEARCH_RANK) rankBuild(t, k, b->payload + dk->search, dk);
-  if (dk->search_kind == SEARCH_HASH) {
-    rc = hashBuild(b, t, k, b->payload + dk->search, dk, &fits);
+/* Builds one key, in whatever thread. */
+static int keyBuild(void *arg, uint32_t i, const Leave *leave) {
+  const KeysWork *all = arg;
+  const mmapsync_table *t = all->t;
+  KeyWork *w = &all->keys[i];
+  DirKey *dk = w->dir;
+  uint8_t *search = all->payload + dk->search;
+  uint64_t dup_a, dup_b;
+  int rc = nullCheck(t, w);
+  if (rc == MMAPSYNC_OK && (w->k.info.flags & MMAPSYNC_KEY_ORDERED)) {
+    rc = orderCheck(leave, t, w);
+  } else if (rc == MMAPSYNC_OK && t->rows > 0) {
+    rc = keySort(leave, all->most, t, &w->k, (uint32_t *)(void *)(all->payload + dk->order),
+                 w->differ, &dup_a, &dup_b);
+    if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (w->k.info.flags & MMAPSYNC_KEY_UNIQUE)) {
+      rc = keyBreaks(w, MMAPSYNC_CONSTRAINT, dup_b, "duplicate");
+    }
   }
-  if (!fits) { /* keys made to collide: binary search does not care */
-    b->used = used;
+  if (rc == MMAPSYNC_OK && dk->search_kind == SEARCH_RANK) rc = rankBuild(t, &w->k, search, dk);
+  if (rc == MMAPSYNC_OK && dk->search_kind == SEARCH_HASH) {
+    rc = hashBuild(leave, t, &w->k, search, dk, &w->unfit);
+  }
+  return w->rc = rc;
+}
+
+/* ---- all keys -------------------------------------------------------------------------------- */
+
+/* Chooses the search structures, and reserves and divides what all keys may need. */
+static int keysPlan(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, KeysWork *all) {
+  uint64_t bytes = 0;
+  uint32_t i;
+  int rc;
+  for (i = 0; i < bt->dir.nkeys; i++) {
+    KeyWork *w = &all->keys[i];
+    searchPlan(t, &w->k, w->dir);
+    if (!(w->k.info.flags & MMAPSYNC_KEY_ORDERED)) bytes += t->rows * 4;
+    bytes += w->dir->search_bytes + 2 * IMAGE_ALIGN;
+  }
+  rc = buildReserve(b, bytes);
+  if (rc != MMAPSYNC_OK) return rc;
+  for (i = 0; i < bt->dir.nkeys; i++) {
+    KeyWork *w = &all->keys[i];
+    if (!(w->k.info.flags & MMAPSYNC_KEY_ORDERED) && t->rows > 0) {
+      w->dir->order = buildTake(b, t->rows * 4);
+    }
+    if (w->dir->search_bytes) w->dir->search = buildTake(b, w->dir->search_bytes);
+  }
+  decodedPlace(b, bt, t);
+  all->payload = b->payload;
+  return MMAPSYNC_OK;
+}
+
+/* Puts a sorted order where it belongs, with half the bytes if its row numbers have no more. */
+static void orderPlace(mmapsync_builder *b, uint64_t rows, DirKey *dk) {
+  const uint8_t *from = b->payload + dk->order;
+  uint8_t *to;
+  uint64_t i;
+  dk->order_width = rows > UINT16_MAX + 1 ? 4 : 2;
+  dk->order = buildTake(b, rows * dk->order_width);
+  to = b->payload + dk->order;
+  if (dk->order_width == 4) {
+    if (to != from) memmove(to, from, rows * 4);
+    return;
+  }
+  for (i = 0; i < rows; i++) { /* never ahead of what is read */
+    uint32_t row;
+    uint16_t narrow;
+    memcpy(&row, from + 4 * i, 4);
+    narrow = (uint16_t)row;
+    memcpy(to + 2 * i, &narrow, 2);
+  }
+}
+
+/* Moves what was built of a key down to behind what is there: those before it may have needed less. */
+static void keyPlace(mmapsync_builder *b, uint64_t rows, const KeyWork *w) {
+  DirKey *dk = w->dir;
+  const uint8_t *from = b->payload + dk->search;
+  if (dk->order) orderPlace(b, rows, dk);
+  if (w->unfit) { /* keys made to collide: binary search does not care */
     dk->search_kind = SEARCH_SORTED;
     dk->search = dk->search_bytes = 0;
   }
-  return rc;
-}
-
-/* Gives a sorted order, the last thing in the payload, half the bytes if its row numbers have no more. */
-static void orderNarrow(mmapsync_builder *b, const mmapsync_table *t, DirKey *dk) {
-  uint8_t *p = b->payload + dk->order;
-  uint64_t i;
-  dk->order_width = 4;
-  if (t->rows > UINT16_MAX + 1) return;
-  for (i = 0; i < t->rows; i++) {
-    uint32_t row;
-    uint16_t narrow;
-    memcpy(&row, p + 4 * i, 4);
-    narrow = (uint16_t)row;
-    memcpy(p + 2 * i, &narrow, 2);
-  }
-  dk->order_width = 2;
-  b->used = dk->order + t->rows * 2;
-}
-
-static int keyBuild(mmapsync_builder *b, const BuildTable *bt, mmapsync_table *t, Key *k,
-                    DirKey *dk, uint64_t *differ) {
-  int ordered = (k->info.flags & MMAPSYNC_KEY_ORDERED) != 0;
-  uint64_t dup_a, dup_b;
-  int rc = nullCheck(b, t, k);
-  if (rc == MMAPSYNC_OK && ordered) rc = orderCheck(b, t, k, differ);
-  if (rc != MMAPSYNC_OK) return rc;
-  searchPlan(t, k, dk);
-  rc = buildReserve(b, (ordered ? 0 : t->rows * 4) + dk->search_bytes + 2 * IMAGE_ALIGN);
-  if (rc != MMAPSYNC_OK) return rc;
-  decodedPlace(b, bt, t);
-  if (!ordered && t->rows > 0) {
-    dk->order = buildTake(b, t->rows * 4);
-    rc = keySort(b, t, k, (uint32_t *)(void *)(b->payload + dk->order), differ, &dup_a, &dup_b);
-    if (rc == MMAPSYNC_OK && dup_a != NO_ROW && (k->info.flags & MMAPSYNC_KEY_UNIQUE)) {
-      rc = keyFail(b, MMAPSYNC_CONSTRAINT, t, k, dup_b, "duplicate");
-    }
-    if (rc == MMAPSYNC_OK) orderNarrow(b, t, dk);
-  }
-  return rc == MMAPSYNC_OK ? searchBuild(b, t, k, dk) : rc;
+  if (dk->search_bytes == 0) return;
+  dk->search = buildTake(b, dk->search_bytes);
+  if (b->payload + dk->search != from) memmove(b->payload + dk->search, from, dk->search_bytes);
 }
 
 /* How many different values the first parts have together: in sorted order, one more than there are
@@ -378,27 +447,73 @@ static void distinctPut(BuildKey *bk, uint64_t rows, const uint64_t *differ) {
   for (p = 0; p < bk->dir.nparts; p++) bk->parts[p].distinct = n += differ[p];
 }
 
-int keysBuild(mmapsync_builder *b, BuildTable *bt) {
-  mmapsync_table t;
+/* How many threads: as many as sort what memory there is for in one piece each; or, of what has to be sorted in
+** runs, as many as can merge them, 4 bytes a row each. */
+static int crewSize(const mmapsync_builder *b, uint64_t rows) {
+  uint64_t n = (uint64_t)crewThreads(b), most = b->sort_rows;
+  if (rows < b->crew_rows) return 1;
+  if (rows > most) most *= SORT_BYTES / 4;
+  while (n > 1 && rows * n > most) n--;
+  return (int)n;
+}
+
+/* The failure of the first key that has one. */
+static int keysFail(mmapsync_builder *b, const KeysWork *all, uint32_t n) {
   uint32_t i;
-  int rc = decodedOpen(b, bt, &t);
-  if (rc != MMAPSYNC_OK) return rc;
-  for (i = 0; rc == MMAPSYNC_OK && i < bt->dir.nkeys; i++) {
+  for (i = 0; i < n && all->keys[i].rc == MMAPSYNC_OK; i++) {
+  }
+  if (i < n) {
+    const KeyWork *w = &all->keys[i];
+    if (w->zRule) return keyFail(b, w->rc, all->t, &w->k, w->row, w->zRule);
+    if (w->rc == MMAPSYNC_NOMEM) return buildNoMemory(b);
+    if (w->rc != MMAPSYNC_CORRUPT) return b->rc = w->rc;
+    /* we have written what can be read */
+    return buildTableFail(b, w->rc, all->t->info.name, "changed while it was written");
+  }
+  return MMAPSYNC_OK;
+}
+
+/* The keys as they are to be built; 0 if memory is out. */
+static int keysDescribe(const mmapsync_builder *b, BuildTable *bt, KeyWork *w) {
+  uint32_t i;
+  for (i = 0; i < bt->dir.nkeys; i++) {
     BuildKey *bk = &bt->keys[i];
     mmapsync_part_def *parts = calloc(bk->dir.nparts, sizeof(*parts));
-    uint64_t *differ = calloc(bk->dir.nparts, sizeof(*differ));
-    Key k;
     assert(bk->dir.nparts > 0);
-    if (parts && differ) {
-      keyDescribe(b, bk, &k, parts);
-      rc = keyBuild(b, bt, &t, &k, &bk->dir, differ);
-      distinctPut(bk, t.rows, differ);
-    } else {
-      rc = buildNoMemory(b);
-    }
-    free(parts);
-    free(differ);
+    w[i].differ = calloc(bk->dir.nparts, sizeof(*w[i].differ));
+    w[i].dir = &bk->dir;
+    w[i].k.parts = parts;
+    if (!parts || !w[i].differ) return 0;
+    keyDescribe(b, bk, &w[i].k, parts);
   }
+  return 1;
+}
+
+int keysBuild(mmapsync_builder *b, BuildTable *bt) {
+  mmapsync_table t;
+  KeysWork all = {.t = &t};
+  uint32_t i, n = bt->dir.nkeys;
+  uint64_t used = b->used;
+  int threads = crewSize(b, bt->dir.rows), rc = decodedOpen(b, bt, &t);
+  if (rc != MMAPSYNC_OK) return rc;
+  all.keys = calloc(n + 1, sizeof(*all.keys)); /* one more: none is no NULL */
+  if (!all.keys || !keysDescribe(b, bt, all.keys)) rc = buildNoMemory(b);
+  if (rc == MMAPSYNC_OK) rc = keysPlan(b, bt, &t, &all);
+  if (rc == MMAPSYNC_OK) {
+    all.most = b->sort_rows / (uint64_t)threads;
+    rc = crewRun(b, threads, n, keyBuild, &all);
+    if (rc == MMAPSYNC_OK) rc = keysFail(b, &all, n);
+  }
+  b->used = used;
+  for (i = 0; rc == MMAPSYNC_OK && i < n; i++) {
+    keyPlace(b, t.rows, &all.keys[i]);
+    distinctPut(&bt->keys[i], t.rows, all.keys[i].differ);
+  }
+  for (i = 0; all.keys && i < n; i++) {
+    free(all.keys[i].k.parts);
+    free(all.keys[i].differ);
+  }
+  free(all.keys);
   decodedFree(&t);
   if (rc != MMAPSYNC_OK) b->rc = rc; /* the next call must not go on */
   return rc;

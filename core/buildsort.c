@@ -1,7 +1,7 @@
 /*
 ** buildsort.c - row numbers sorted by a key.
 **
-** A comparator called n log n times on values scattered over the image would wait for memory most of
+** A comparison made n log n times on values scattered over the image would wait for memory most of
 ** the time.  So each row's next piece of the key is turned once into a number that orders as the piece
 ** does, and the numbers are sorted by radix.  Rows that tie go on with the next piece:
 **
@@ -16,11 +16,14 @@
 ** A DESC part turns the number round.  What settles nothing, or has gone on too long, is left to a
 ** comparison sort on the few rows that are left.  The result is stable: equal keys stand by row number.
 **
-** MEMORY: 32 bytes a row while it sorts, and 16 for those of the rows that the comparison sort gets at
-** once (the C library's merges them aside).  So that this never is more than 64 MB, longer tables are sorted
-** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.
+** VALUES THAT CHANGE.  They stand in the data file, where another process may write.  Then two rows compare now
+** this way and now that, and each part of the sort keeps within its arrays whatever the answers are; the C
+** library's qsort() does not promise that.
+**
+** MEMORY: 24 bytes a row while it sorts.  So that this never is more than SORT_ROWS allows, longer tables are sorted
+** in runs, which are merged; that takes 4 bytes a row of the whole, when the rest is given back.  Threads that
+** sort at the same time have that together (crewSize() in buildkeys.c).
 */
-#define _GNU_SOURCE /* qsort_r */
 #include "build.h"
 
 #include <assert.h>
@@ -35,10 +38,12 @@
 #define MAX_DEPTH 140 /* bytes of equal text after which ties go to the comparator */
 #define MAX_LEVEL 200 /* of recursion, each a step to the next piece */
 
-typedef struct SortItem {
+/* Packed: a third more of them in the same memory, and less of it to move. */
+typedef struct __attribute__((packed, aligned(4))) SortItem {
   uint64_t prefix;
   uint32_t row;
 } SortItem;
+_Static_assert(2 * sizeof(SortItem) == SORT_BYTES, "an item and its place in spare[]");
 
 /* What is known of a part of the key before its first value is looked at. */
 typedef struct PartPlan {
@@ -49,17 +54,16 @@ typedef struct PartPlan {
 } PartPlan;
 
 typedef struct Sorter {
-  mmapsync_builder *b;
+  const Leave *leave;
   const mmapsync_table *t;
   const Key *k;
   PartPlan *plan;  /* one for each part */
   SortItem *spare; /* as many as there are rows */
   int level;
-  int part; /* for the comparator */
   int rc;
   uint64_t *differ; /* see keySort() */
   uint64_t dup_a, dup_b;
-  uint64_t ncompare; /* calls of the comparator */
+  uint64_t ncompare; /* comparisons of rows */
   uint32_t count[8][256];
 } Sorter;
 
@@ -183,16 +187,32 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
   s->dup_b = a < b ? b : a;
 }
 
-static int itemCompare(const void *pa, const void *pb, void *p) {
-  const SortItem *a = pa, *b = pb;
-  Sorter *s = p;
-  int c, part = s->part;
-  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
-  if (s->rc != MMAPSYNC_OK) return (a->row > b->row) - (a->row < b->row); /* to be done with it */
-  c = keyCompareRows(s->t, s->k, &part, a->row, b->row, &s->rc);
-  if (c) return c;
-  if (a->row != b->row) noteEqual(s, a->row, b->row);
-  return (a->row > b->row) - (a->row < b->row);
+/* Whether row b comes before row a, in the parts from `part` on and by row number. */
+static int rowAfter(Sorter *s, int part, uint32_t a, uint32_t b) {
+  int c;
+  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
+  if (s->rc != MMAPSYNC_OK) return 0; /* to be done with it */
+  c = keyCompareRows(s->t, s->k, &part, a, b, &s->rc);
+  if (c == 0) noteEqual(s, a, b);
+  return c ? c > 0 : a > b;
+}
+
+/* Sorts by comparing, from `part` on: halves, then the first of them aside, and merges. */
+static void mergeSort(Sorter *s, SortItem *a, uint64_t n, int part) {
+  uint64_t i, j, at, half = n / 2;
+  SortItem *first = s->spare;
+  if (n < 2) return;
+  mergeSort(s, a, half, part);
+  mergeSort(s, a + half, n - half, part);
+  if (!rowAfter(s, part, a[half - 1].row, a[half].row)) return;
+  memcpy(first, a, half * sizeof(*a));
+  for (at = 0, i = 0, j = half; i < half; at++) {
+    if (j < n && rowAfter(s, part, first[i].row, a[j].row)) {
+      a[at] = a[j++];
+    } else {
+      a[at] = first[i++];
+    }
+  }
 }
 
 /* Counts the neighbours that differ in a run which a comparison sort has put in order. */
@@ -232,8 +252,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
   uint64_t i, from;
   int column = s->k->parts[part].column;
   if (s->level >= MAX_LEVEL || depth > MAX_DEPTH) {
-    s->part = part;
-    qsort_r(a, n, sizeof(*a), itemCompare, s);
+    mergeSort(s, a, n, part);
     differCount(s, a, n, part);
     return;
   }
@@ -241,7 +260,7 @@ static void sortPart(Sorter *s, SortItem *a, uint64_t n, int part, size_t depth)
     if (i + 2 * AHEAD < n) valuePrefetch(s->t, column, a[i + 2 * AHEAD].row, 0);
     if (i + AHEAD < n) valuePrefetch(s->t, column, a[i + AHEAD].row, 1);
     pieceTake(s, &s->plan[part], depth, &a[i]);
-    if ((i & 0xffff) == 0xffff) s->rc = handleProgress(s->b->h);
+    if ((i & 0xffff) == 0xffff) s->rc = leaveAsk(s->leave);
   }
   if (s->rc != MMAPSYNC_OK) return;
   if (n < SMALL) {
@@ -362,7 +381,16 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
       runPrefetch(s, from, run->at, run->end);
       run->head = headTake(s, from[run->at]);
     }
-    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = handleProgress(s->b->h);
+    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
+  }
+}
+
+/* Copies the runs out of the data file, and looks that they are row numbers still. */
+static void runsTake(Sorter *s, uint32_t *from, const uint32_t *order) {
+  uint64_t i, rows = s->t->rows;
+  memcpy(from, order, rows * sizeof(*from));
+  for (i = 0; i < rows; i++) {
+    if (from[i] >= rows) s->rc = MMAPSYNC_CORRUPT;
   }
 }
 
@@ -371,18 +399,18 @@ static void runsMergeAll(Sorter *s, uint32_t *order, uint64_t width) {
   uint32_t *from = malloc(rows * sizeof(*from));
   Run *runs = malloc(n * sizeof(*runs));
   if (from && runs) {
-    memcpy(from, order, rows * sizeof(*from));
-    runsMerge(s, from, width, runs, n, order);
+    runsTake(s, from, order);
+    if (s->rc == MMAPSYNC_OK) runsMerge(s, from, width, runs, n, order);
   } else {
-    s->rc = buildNoMemory(s->b);
+    s->rc = MMAPSYNC_NOMEM;
   }
   free(from);
   free(runs);
 }
 
-int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t *order,
-            uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
-  uint64_t width = t->rows < b->sort_rows ? t->rows : b->sort_rows, from;
+int keySort(const Leave *leave, uint64_t most, const mmapsync_table *t, const Key *k,
+            uint32_t *order, uint64_t *differ, uint64_t *dup_a, uint64_t *dup_b) {
+  uint64_t width = t->rows < most ? t->rows : most, from;
   Sorter *s = calloc(1, sizeof(*s));
   SortItem *a = malloc(width * sizeof(*a) + 1); /* one more: no rows is no failure */
   int p, rc = MMAPSYNC_OK;
@@ -390,9 +418,9 @@ int keySort(mmapsync_builder *b, const mmapsync_table *t, const Key *k, uint32_t
   if (s) s->spare = malloc(width * sizeof(*a) + 1);
   if (s) s->plan = malloc((size_t)k->info.nparts * sizeof(*s->plan));
   if (!s || !a || !s->spare || !s->plan) {
-    rc = buildNoMemory(b);
+    rc = MMAPSYNC_NOMEM;
   } else {
-    s->b = b;
+    s->leave = leave;
     s->t = t;
     s->k = k;
     s->differ = differ;

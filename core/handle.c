@@ -389,6 +389,10 @@ static int handleOptions(mmapsync *h, const mmapsync_options *opt) {
     return handleError(h, MMAPSYNC_MISUSE, "option durable: expected 0 or 1, found %d",
                        opt->durable);
   }
+  if (opt->threads < 0 || opt->threads > MMAPSYNC_THREADS_MOST) {
+    return handleError(h, MMAPSYNC_MISUSE, "option threads: expected 0 to %d, found %d",
+                       MMAPSYNC_THREADS_MOST, opt->threads);
+  }
   if (opt->pins < MMAPSYNC_PIN_AUTO || opt->pins > MMAPSYNC_PIN_COUNTER) {
     return handleError(h, MMAPSYNC_MISUSE, "option pins: expected 0, 1, 2 or 3, found %d",
                        opt->pins);

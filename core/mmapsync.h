@@ -193,6 +193,8 @@ typedef struct mmapsync mmapsync;
                                    ** P_readers, which readers may write to, and makes P_state with mode
                                    ** 0640; the other files are its own */
 
+#define MMAPSYNC_THREADS_MOST 4 /* see options.threads */
+
 /* What a durable handle has published survives power loss until another snapshot takes its place: one of
 ** a durable handle, which survives, or one that is not durable, which may not. */
 typedef struct mmapsync_options {
@@ -205,6 +207,8 @@ typedef struct mmapsync_options {
   int trust;         /* MMAPSYNC_TRUST_... */
   int stamp; /* 1: note in the slot since when a view is held, for mmapsync_readers(), which takes
                      ** a look at the clock for each; default 0 */
+  int threads; /* how many may build the keys of a large table, 1 to MMAPSYNC_THREADS_MOST, this one included;
+               ** default 0: as many as there are processors for this process */
   int (*progress)(void *); /* if set, called now and then from slow work; non-zero stops it with
                            ** MMAPSYNC_INTERRUPT.  It must not call into this handle. */
   void *progress_arg;

@@ -190,12 +190,19 @@ uint64_t orderHash(const mmapsync_value *v, int collation, uint64_t seed) {
   }
 }
 
+static uint64_t bigEndian32(const uint8_t *z) {
+  return (uint64_t)z[0] << 24 | (uint64_t)z[1] << 16 | (uint64_t)z[2] << 8 | z[3]; /* one load */
+}
+
 uint64_t orderPrefix(const mmapsync_value *v, int collation, size_t depth, uint8_t *left) {
   const uint8_t *z = v->u.p;
   size_t i, n = v->type == MMAPSYNC_TEXT ? textLength(v, collation) : v->n;
   size_t rest = n > depth ? n - depth : 0;
   uint64_t x = 0;
   *left = (uint8_t)(rest <= ORDER_PREFIX ? 1 + rest : 0);
+  if (rest >= ORDER_PREFIX && (collation != MMAPSYNC_NOCASE || v->type != MMAPSYNC_TEXT)) {
+    return bigEndian32(z + depth) << 24 | (bigEndian32(z + depth + 3) & 0xffffff);
+  }
   for (i = 0; i < ORDER_PREFIX; i++) {
     uint8_t c = i < rest ? z[depth + i] : 0;
     if (collation == MMAPSYNC_NOCASE && v->type == MMAPSYNC_TEXT) {

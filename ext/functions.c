@@ -419,9 +419,9 @@ static void unpinFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
 
 /* ---- mmapsync_config ---------------------------------------------------------------------------- */
 
-enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_FOREIGN, SET_TRUST };
-static const char *const azSetting[] = {"grace_ms",          "durable", "verify", "pins",
-                                        "on_foreign_reader", "trust",   NULL};
+enum { SET_GRACE, SET_DURABLE, SET_VERIFY, SET_PINS, SET_THREADS, SET_FOREIGN, SET_TRUST };
+static const char *const azSetting[] = {"grace_ms", "durable",           "verify", "pins",
+                                        "threads",  "on_foreign_reader", "trust",  NULL};
 
 static const char *const azVerify[] = {"never", "attach", "snapshot",
                                        NULL};                   /* MMAPSYNC_VERIFY_... */
@@ -492,6 +492,16 @@ static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char
       }
     }
     return functionExpected(zName, "0 or 1", pVal, pzErr);
+  case SET_THREADS:
+    if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
+      sqlite3_int64 v = sqlite3_value_int64(pVal);
+      if (v >= 0 && v <= MMAPSYNC_THREADS_MOST) {
+        pOpt->threads = (int)v;
+        return SQLITE_OK;
+      }
+    }
+    _Static_assert(MMAPSYNC_THREADS_MOST == 4, "the sentence says so");
+    return functionExpected(zName, "0 to 4", pVal, pzErr);
   case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
   case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
   case SET_FOREIGN: return configWord(zName, azForeign, pVal, &pOpt->foreign, pzErr);
@@ -521,6 +531,7 @@ static int configResult(sqlite3_context *pCtx, Channel *pChannel, int eSet, int 
   switch (eSet) {
   case SET_GRACE: sqlite3_result_int64(pCtx, pOpt->grace_ms); break;
   case SET_DURABLE: sqlite3_result_int(pCtx, pOpt->durable); break;
+  case SET_THREADS: sqlite3_result_int(pCtx, pOpt->threads); break;
   case SET_VERIFY: zWord = azVerify[pOpt->verify]; break;
   case SET_PINS:
     if (bAsked) rc = configPins(pChannel, &ePin, pzErr);

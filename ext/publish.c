@@ -226,22 +226,26 @@ static int itemStart(PublishItem *p, Registry *pRegistry, char **pzErr) {
 
 /*
 ** Hands over a value.  Failures of the core show at the end of the row.
+**
+** The sqlite3_column_...() functions lock the connection's mutex, each of them; the statement that runs
+** mmapsync_publish() holds it all the while, so the value may be asked itself, which does not.
 */
 static int publishValue(mmapsync_builder *pBuilder, sqlite3_stmt *pStmt, int i) {
+  sqlite3_value *pVal = sqlite3_column_value(pStmt, i);
   const void *pBytes;
   int n;
-  switch (sqlite3_column_type(pStmt, i)) {
-  case SQLITE_INTEGER: mmapsync_build_int(pBuilder, sqlite3_column_int64(pStmt, i)); break;
-  case SQLITE_FLOAT: mmapsync_build_real(pBuilder, sqlite3_column_double(pStmt, i)); break;
+  switch (sqlite3_value_type(pVal)) {
+  case SQLITE_INTEGER: mmapsync_build_int(pBuilder, sqlite3_value_int64(pVal)); break;
+  case SQLITE_FLOAT: mmapsync_build_real(pBuilder, sqlite3_value_double(pVal)); break;
   case SQLITE_TEXT:
-    pBytes = sqlite3_column_text(pStmt, i);
+    pBytes = sqlite3_value_text(pVal);
     if (pBytes == NULL) return SQLITE_NOMEM;
-    n = sqlite3_column_bytes(pStmt, i);
+    n = sqlite3_value_bytes(pVal);
     mmapsync_build_text(pBuilder, pBytes, (size_t)n);
     break;
   case SQLITE_BLOB:
-    pBytes = sqlite3_column_blob(pStmt, i); /* NULL for an empty one */
-    n = sqlite3_column_bytes(pStmt, i);
+    pBytes = sqlite3_value_blob(pVal); /* NULL for an empty one */
+    n = sqlite3_value_bytes(pVal);
     if (pBytes == NULL && n > 0) return SQLITE_NOMEM;
     mmapsync_build_blob(pBuilder, pBytes == NULL ? "" : pBytes, (size_t)n);
     break;
