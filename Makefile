@@ -36,7 +36,8 @@ CASES = *
 EXTENSION =
 # How long `make bench-fire` watches each of its four loads.
 FIRE_SECONDS = 10
-# How long `make torture`, `make tsan` and `make soak` run, and from which random number; none: another each time.
+# How long `make torture`, `make tsan`, `make soak` and `make fuzz` run, and from which random number; none: another
+# each time.
 SECONDS = 60
 SEED =
 # In a folder in memory, if there is one.
@@ -45,10 +46,11 @@ TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mkte
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
 # Debian packages: what building takes; what tests and demo take beside it; what lint and model take; what
-# draws pictures.
+# the fuzzers take; what draws pictures.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck spin
+DEPS_FUZZ = clang libclang-rt-14-dev
 DEPS_BENCH = gnuplot-nox
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
@@ -60,9 +62,11 @@ TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c,$(wildcard 
 # The benchmark's programs are the files of that ending; the others belong to all of them.
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
+# What is fuzzed: the programs of that name.
+FUZZERS := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan lint lint-deps format install \
+.PHONY: all deps demo test soak bench bench-fire bench-deps hosts model torture asan tsan fuzz fuzz-deps lint lint-deps format install \
   clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
@@ -114,6 +118,17 @@ asan: ## run all tests under the address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=build/asan CFLAGS='-O1 -g' EXTRA='$(ASAN_FLAGS)' all \
 	  $(patsubst $(BUILD)/%,build/asan/%,$(TEST_BIN) $(BENCH_BIN))
 	@$(ASAN_ENV) MMAPSYNC_BUILD=build/asan MMAPSYNC_SANITIZED=1 CC='$(CC)' tclsh test/run.tcl $(T)
+
+# The library's calls of our objects are watched, SQLite's own code is not.
+FUZZ_FLAGS = -DMMAPSYNC_DEBUG -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+  -fno-omit-frame-pointer
+fuzz: ## hostile files, odd names and queries, led by coverage; SECONDS=n for all (0: what is known only)
+	@$(MAKE) --no-print-directory BUILD=build/fuzz CC='$(CC2)' CFLAGS='-O1 -g' EXTRA='$(FUZZ_FLAGS)' \
+	  $(patsubst %,build/fuzz/fuzz_%,$(FUZZERS))
+	@test/fuzz/run.sh $(SECONDS) build/fuzz $(FUZZERS)
+
+fuzz-deps: ## install what `make fuzz` takes
+	@test/deps.sh $(DEPS_FUZZ)
 
 lint-deps: ## install what `make lint` and `make model` take
 	@test/deps.sh $(DEPS_LINT)
@@ -205,6 +220,12 @@ $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_O
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $(filter %.c %.o,$^) $(LIBS) -lpthread
+
+$(BUILD)/fuzz_image: test/fuzz/mutate.c
+$(BUILD)/fuzz_%: test/fuzz/fuzz_%.c $(wildcard test/fuzz/*.h) $(CORE_OBJ) $(STATIC_OBJ)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -fsanitize=fuzzer -Icore -o $@ $(filter %.c %.o,$^) -lsqlite3 $(LIBS)
 
 $(BUILD)/bench/%.o: test/bench/%.c
 	@mkdir -p $(@D)

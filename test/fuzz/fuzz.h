@@ -113,11 +113,11 @@ static inline uint64_t dice(Dice *d, uint64_t n) { return n ? diceWord(d) % n : 
 /* ---- a scratch folder, in memory if there is one ------------------------------------------------- */
 
 static char fuzzFolder[64];
-static char fuzzPath[80];   /* of the channel in it */
+static char fuzzPath[80]; /* of the channel in it */
 static pid_t fuzzOwner;
 
-static const char *const fuzzFiles[] = {"state",      "data_0",     "data_1", "writer", "readers",
-                                        "data_0_new", "data_1_new", NULL};
+static const char *const fuzzFiles[] = {"state",   "data_0",     "data_1",     "writer",
+                                        "readers", "data_0_new", "data_1_new", NULL};
 
 /* The name of a file of the channel; good until the next call. */
 static inline const char *fuzzFile(const char *which) {
@@ -205,7 +205,8 @@ static inline void fuzzClosed(FuzzOpen was) {
 /* Every program begins with this. */
 static inline void fuzzBegin(void) {
   struct stat st;
-  const char *in = stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  const char *in =
+      stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   snprintf(fuzzFolder, sizeof(fuzzFolder), "%s/mmapsync-fuzz-XXXXXX", in);
   if (mkdtemp(fuzzFolder) == NULL) fuzzDefect("cannot make %s", fuzzFolder);
   snprintf(fuzzPath, sizeof(fuzzPath), "%s/c", fuzzFolder);

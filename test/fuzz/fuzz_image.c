@@ -25,6 +25,8 @@
 #include "mutate.h"
 #include "version.h"
 
+#define FUZZ_MOST     16384 /* bytes of an input; run.sh reads this line */
+
 #define CONTROL       16 /* bytes before the payload */
 #define MODE_HASH     1
 #define MODE_TRAILER  2
@@ -129,7 +131,8 @@ static void readValue(const mmapsync_value *v) {
 
 /* Something to compare a column with. */
 static mmapsync_value anyValue(const mmapsync_table *t, int c, Dice *d) {
-  static const int64_t ints[] = {0, 1, -1, 5, 127, 255, 256, 65536, INT32_MAX, INT64_MAX, INT64_MIN};
+  static const int64_t ints[] = {0,   1,     -1,        5,         127,      255,
+                                 256, 65536, INT32_MAX, INT64_MAX, INT64_MIN};
   static const double reals[] = {0.0, -0.0, 0.5, 5.0, -1.5, 1e300, 9007199254740992.0};
   static const char *const texts[] = {"", "a", "A ", "name 7", "odd", "zzzzzzzzzz"};
   uint64_t rows = mmapsync_table_about(t)->rows;
@@ -316,7 +319,8 @@ static void readTable(const mmapsync_table *t, Dice *d) {
     FUZZ_CHECK(column->min.type <= MMAPSYNC_REAL && column->max.type <= MMAPSYNC_REAL);
   }
   for (row = 0; row < about->rows && row < ROWS_LOOKED; row++) readRow(t, row);
-  for (; row < about->rows && row < 2 * ROWS_LOOKED; row++) readRow(t, about->rows - 1 - row + ROWS_LOOKED);
+  for (; row < about->rows && row < 2 * ROWS_LOOKED; row++)
+    readRow(t, about->rows - 1 - row + ROWS_LOOKED);
   for (turn = 0; turn < COLUMNS_ASKED; turn++) {
     c = (int)dice(d, (uint64_t)about->ncolumns);
     readFilter(t, c, d);
@@ -333,7 +337,8 @@ static void readImage(mmapsync *h, const mmapsync_view *view, Dice *d) {
     FUZZ_CHECK(!image && strstr(mmapsync_errmsg(h), fuzzPath));
     return;
   }
-  for (i = 0; i < mmapsync_table_count(image) && i < 4; i++) readTable(mmapsync_table_at(image, i), d);
+  for (i = 0; i < mmapsync_table_count(image) && i < 4; i++)
+    readTable(mmapsync_table_at(image, i), d);
   mmapsync_image_close(image);
 }
 
@@ -392,9 +397,10 @@ static const char *const shapes[] = {
     "SELECT * FROM %t x WHERE EXISTS(SELECT 1 FROM %t y WHERE y.%a = x.%b AND y.%b IS NOT %v)",
 };
 
-static const char *const values[] = {"0",   "1",   "5",        "-1",          "12", "2.5", "'5'",
-                                     "'a'", "odd", "'name 7'", "'name 12  '", "''", "x'6e'", "NULL",
-                                     "9223372036854775807",    "1e300",       "'odd'"};
+static const char *const values[] = {"0",           "1",    "5",     "-1",   "12",
+                                     "2.5",         "'5'",  "'a'",   "odd",  "'name 7'",
+                                     "'name 12  '", "''",   "x'6e'", "NULL", "9223372036854775807",
+                                     "1e300",       "'odd'"};
 
 /* Enough: a table may have billions of rows. */
 static int sqlEnough(void *arg) { return --*(int *)arg < 0; }
@@ -443,9 +449,7 @@ static char *sqlShape(const char *shape, const char *table, char **az, int n, Di
     case 't': sqlite3_str_appendf(s, "temp.\"%w\"", table); break;
     case 'a': sqlite3_str_appendf(s, "\"%w\"", a); break;
     case 'b': sqlite3_str_appendf(s, "\"%w\"", b); break;
-    case 'v':
-      sqlite3_str_appendall(s, values[dice(d, sizeof(values) / sizeof(*values))]);
-      break;
+    case 'v': sqlite3_str_appendall(s, values[dice(d, sizeof(values) / sizeof(*values))]); break;
     default: sqlite3_str_appendchar(s, 1, *shape);
     }
   }
@@ -453,11 +457,14 @@ static char *sqlShape(const char *shape, const char *table, char **az, int n, Di
 }
 
 static void askSql(uint8_t verify, Dice *d) {
-  static const char *const channel[] = {
-      "SELECT mmapsync_verify('%s')",          "SELECT * FROM mmapsync_tables('%s')",
-      "SELECT * FROM mmapsync_columns('%s')",  "SELECT * FROM mmapsync_status('%s')",
-      "SELECT mmapsync_sequence('%s')",        "SELECT mmapsync_read('%s')",
-      "SELECT mmapsync_pin('%s')",             "SELECT mmapsync_attach('%s')"};
+  static const char *const channel[] = {"SELECT mmapsync_verify('%s')",
+                                        "SELECT * FROM mmapsync_tables('%s')",
+                                        "SELECT * FROM mmapsync_columns('%s')",
+                                        "SELECT * FROM mmapsync_status('%s')",
+                                        "SELECT mmapsync_sequence('%s')",
+                                        "SELECT mmapsync_read('%s')",
+                                        "SELECT mmapsync_pin('%s')",
+                                        "SELECT mmapsync_attach('%s')"};
   static const char *const when[] = {"never", "attach", "snapshot"};
   char *tables[3], *columns[12], *sql;
   sqlite3 *db;
@@ -477,9 +484,11 @@ static void askSql(uint8_t verify, Dice *d) {
   n = sqlNames(db, "SELECT name FROM temp.sqlite_schema", NULL, tables, 3);
   for (i = 0; i < n; i++) {
     budget = 400;
-    ncolumns = sqlNames(db, "SELECT name FROM pragma_table_info(?1,'temp')", tables[i], columns, 12);
+    ncolumns =
+        sqlNames(db, "SELECT name FROM pragma_table_info(?1,'temp')", tables[i], columns, 12);
     for (turn = 0; turn < SQL_ASKED && ncolumns > 0; turn++) {
-      sql = sqlShape(shapes[dice(d, sizeof(shapes) / sizeof(*shapes))], tables[i], columns, ncolumns, d);
+      sql = sqlShape(shapes[dice(d, sizeof(shapes) / sizeof(*shapes))], tables[i], columns,
+                     ncolumns, d);
       sqlRun(db, sql, &budget);
       sqlite3_free(sql);
     }

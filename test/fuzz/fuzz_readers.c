@@ -27,6 +27,8 @@
 #include "slots.h"
 #include "version.h"
 
+#define FUZZ_MOST 1024 /* bytes of an input; run.sh reads this line */
+
 #define HANDLES   3
 #define VIEWS     3
 #define STEPS     48
@@ -117,7 +119,11 @@ static void filesPoke(Take *t) {
   static const struct {
     const char *which;
     unsigned bytes;
-  } at[] = {{"state", 16}, {"writer", sizeof(PageShared)}, {"readers", 1024}, {"data_0", 320}, {"data_1", 320}};
+  } at[] = {{"state", 16},
+            {"writer", sizeof(PageShared)},
+            {"readers", 1024},
+            {"data_0", 320},
+            {"data_1", 320}};
   unsigned i = takeBelow(t, sizeof(at) / sizeof(*at)), where = takeBelow(t, at[i].bytes / 4) * 4;
   uint64_t x = takeByte(t);
   size_t n = x & 1 && where % 8 == 0 ? 8 : 4;
@@ -159,7 +165,8 @@ static void userOpen(User *u, Take *t, int tame) {
   opt.pins = (int)(y & 3);
   opt.foreign = (int)(y >> 2 & 1);
   opt.lock = (int)(y >> 3 & 3) % 3;
-  if (tame && opt.lock == MMAPSYNC_LOCK_NONE) opt.lock = MMAPSYNC_LOCK_WRITE; /* or it is not true */
+  if (tame && opt.lock == MMAPSYNC_LOCK_NONE)
+    opt.lock = MMAPSYNC_LOCK_WRITE; /* or it is not true */
   FUZZ_CHECK(mmapsync_open(fuzzPath, &opt, &u->h) == MMAPSYNC_OK);
 }
 
@@ -185,7 +192,8 @@ static void userRead(User *u, int v, int tame) {
 }
 
 /* What was published is what is read. */
-static void userPublished(User *u, const void *p, size_t n, const mmapsync_result *result, int tame) {
+static void userPublished(User *u, const void *p, size_t n, const mmapsync_result *result,
+                          int tame) {
   mmapsync_view view;
   int rc;
   if (!tame) return;
@@ -203,7 +211,8 @@ static void userWrite(User *u, Take *t, int tame) {
   if (n > 200) n = n * 97 % sizeof(bytes);
   for (i = 0; i < n; i++) bytes[i] = (uint8_t)(n + i / 7);
   if (n) bytes[0] = takeByte(t);
-  if (mmapsync_write(u->h, bytes, n, &result) == MMAPSYNC_OK) userPublished(u, bytes, n, &result, tame);
+  if (mmapsync_write(u->h, bytes, n, &result) == MMAPSYNC_OK)
+    userPublished(u, bytes, n, &result, tame);
 }
 
 /* A write in steps. */

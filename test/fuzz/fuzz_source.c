@@ -20,6 +20,8 @@
 
 #include "fuzz.h"
 
+#define FUZZ_MOST 512 /* bytes of an input; run.sh reads this line */
+
 int sqlite3_mmapsync_init(sqlite3 *db, char **pzErrMsg, const sqlite3_api_routines *pApi);
 
 static sqlite3 *source; /* of tables that no input changes */
@@ -27,14 +29,17 @@ static sqlite3 *source; /* of tables that no input changes */
 static const char zTables[] =
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b, \"c d\" REAL, e INT UNIQUE);"
     "INSERT INTO t VALUES(1,'x',5,1.5,9),(2,'Y','5',NULL,8),(5,NULL,x'00',2.0,7);"
-    "CREATE INDEX ta ON t(a, b DESC); CREATE INDEX tp ON t(b) WHERE b > 1; CREATE INDEX te ON t(a||b);"
-    "CREATE TABLE w(k TEXT, n, PRIMARY KEY(k DESC, n)) WITHOUT ROWID; INSERT INTO w VALUES('k',1),('k',2),('l',1);"
+    "CREATE INDEX ta ON t(a, b DESC); CREATE INDEX tp ON t(b) WHERE b > 1; CREATE INDEX te ON "
+    "t(a||b);"
+    "CREATE TABLE w(k TEXT, n, PRIMARY KEY(k DESC, n)) WITHOUT ROWID; INSERT INTO w "
+    "VALUES('k',1),('k',2),('l',1);"
     "CREATE TABLE \"q \"\"t\"(x, \"KEY\", \"y,\"); INSERT INTO \"q \"\"t\" VALUES(1,2,3);"
     "CREATE TABLE \"a.b\"(\"(\", \")\"); CREATE TABLE \"t KEY(a)\"(z);"
     "CREATE VIEW v AS SELECT id, a, b AS bb, a||'!' AS s, id/2.0 AS half FROM t;"
     "CREATE VIEW bad AS SELECT x FROM nowhere;"
     "CREATE TEMP TABLE tt(a, b); INSERT INTO tt VALUES(1,1),(NULL,2);"
-    "ATTACH ':memory:' AS other; CREATE TABLE other.t(o); CREATE TABLE other.\"x y\"(o COLLATE RTRIM);";
+    "ATTACH ':memory:' AS other; CREATE TABLE other.t(o); CREATE TABLE other.\"x y\"(o COLLATE "
+    "RTRIM);";
 
 static void must(sqlite3 *db, const char *zSql) {
   char *zErr = NULL;
@@ -105,7 +110,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   source = dbOpen();
   must(source, zTables);
   sqlite3_progress_handler(source, 1000, sqlEnough, NULL);
-  for (i = 0; i < 2; i++) run(source, "SELECT mmapsync_publish(?1,'t')", &channel, 1); /* opens both files */
+  for (i = 0; i < 2; i++)
+    run(source, "SELECT mmapsync_publish(?1,'t')", &channel, 1); /* opens both files */
   return 0;
 }
 
@@ -128,26 +134,36 @@ static void attachCheck(sqlite3_int64 rows) {
     FUZZ_CHECK(runText(db, "SELECT count(*) FROM temp.sqlite_schema") == 0);
   } else {
     FUZZ_CHECK(runText(db, "SELECT count(*) FROM temp.sqlite_schema") == n);
-    FUZZ_CHECK(runText(db, "SELECT count(*) FROM temp.sqlite_schema WHERE type='table' AND rootpage=0"
-                           " AND sql LIKE 'CREATE VIRTUAL TABLE%%USING mmapsync(%%'") == n);
+    FUZZ_CHECK(runText(db,
+                       "SELECT count(*) FROM temp.sqlite_schema WHERE type='table' AND rootpage=0"
+                       " AND sql LIKE 'CREATE VIRTUAL TABLE%%USING mmapsync(%%'") == n);
   }
-  FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name FROM temp.sqlite_schema", -1, &stmt, NULL) == SQLITE_OK);
+  FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name FROM temp.sqlite_schema", -1, &stmt, NULL) ==
+             SQLITE_OK);
   while (sqlite3_step(stmt) == SQLITE_ROW) {
     const char *zName = (const char *)sqlite3_column_text(stmt, 0);
     sqlite3_stmt *columns;
     n = runText(db, "SELECT count(*) FROM temp.\"%w\"", zName);
     FUZZ_CHECK(n >= 0);
     sum += n;
-    FUZZ_CHECK(runText(db, "SELECT * FROM temp.\"%w\"", zName) != -1 || sqlite3_errcode(db) == SQLITE_OK || n == 0 ||
-               sqlite3_errcode(db) == SQLITE_DONE || sqlite3_errcode(db) == SQLITE_ROW);
-    FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name FROM pragma_table_info(?1,'temp')", -1, &columns, NULL) == SQLITE_OK);
+    FUZZ_CHECK(runText(db, "SELECT * FROM temp.\"%w\"", zName) != -1 ||
+               sqlite3_errcode(db) == SQLITE_OK || n == 0 || sqlite3_errcode(db) == SQLITE_DONE ||
+               sqlite3_errcode(db) == SQLITE_ROW);
+    FUZZ_CHECK(sqlite3_prepare_v2(db, "SELECT name FROM pragma_table_info(?1,'temp')", -1, &columns,
+                                  NULL) == SQLITE_OK);
     sqlite3_bind_text(columns, 1, zName, -1, SQLITE_TRANSIENT);
     while (sqlite3_step(columns) == SQLITE_ROW) {
       const char *zColumn = (const char *)sqlite3_column_text(columns, 0);
-      FUZZ_CHECK(runText(db, "SELECT count(*) FROM (SELECT 1 FROM temp.\"%w\" ORDER BY \"%w\")", zName, zColumn) == n);
-      FUZZ_CHECK(runText(db, "SELECT count(*) FROM temp.\"%w\" x WHERE x.\"%w\" IS NULL OR x.\"%w\" = x.\"%w\"", zName,
-                         zColumn, zColumn, zColumn) == n);
-      FUZZ_CHECK(runText(db, "SELECT count(*) FROM temp.\"%w\" x WHERE EXISTS(SELECT 1 FROM temp.\"%w\" y WHERE y.\"%w\" IS x.\"%w\")",
+      FUZZ_CHECK(runText(db, "SELECT count(*) FROM (SELECT 1 FROM temp.\"%w\" ORDER BY \"%w\")",
+                         zName, zColumn) == n);
+      FUZZ_CHECK(
+          runText(
+              db,
+              "SELECT count(*) FROM temp.\"%w\" x WHERE x.\"%w\" IS NULL OR x.\"%w\" = x.\"%w\"",
+              zName, zColumn, zColumn, zColumn) == n);
+      FUZZ_CHECK(runText(db,
+                         "SELECT count(*) FROM temp.\"%w\" x WHERE EXISTS(SELECT 1 FROM "
+                         "temp.\"%w\" y WHERE y.\"%w\" IS x.\"%w\")",
                          zName, zName, zColumn, zColumn) == n);
     }
     sqlite3_finalize(columns);
@@ -161,9 +177,9 @@ static void attachCheck(sqlite3_int64 rows) {
 
 static void publish(sqlite3 *db, char **az, int n) {
   const char *args[5] = {fuzzPath};
-  static const char *const zSql[] = {
-      "SELECT mmapsync_publish(?1,?2)->>'rows'", "SELECT mmapsync_publish(?1,?2,?3)->>'rows'",
-      "SELECT mmapsync_publish(?1,?2,?3,?4)->>'rows'"};
+  static const char *const zSql[] = {"SELECT mmapsync_publish(?1,?2)->>'rows'",
+                                     "SELECT mmapsync_publish(?1,?2,?3)->>'rows'",
+                                     "SELECT mmapsync_publish(?1,?2,?3,?4)->>'rows'"};
   sqlite3_int64 rows;
   int i;
   if (n == 0) return;
@@ -176,12 +192,22 @@ static void publish(sqlite3 *db, char **az, int n) {
 /* A snapshot by the C interface, which has names of any kind. */
 static void names(char **az, int n, unsigned how) {
 #define NAME(i) (n > (i) ? az[i] : "name")
-  mmapsync_column_def columns[] = {{.name = NAME(1), .type = NAME(2), .collation = NAME(3)},
-                                   {.name = NAME(4), .type = how & 16 ? NAME(2) : NULL},
-                                   {.name = NAME(6), .flags = how & 1 ? MMAPSYNC_COLUMN_HIDDEN : 0}};
-  mmapsync_part_def parts[] = {{.column = 1, .collation = how & 32 ? 1 : 0, .desc = how >> 6 & 1}, {.column = 0}};
-  mmapsync_key_def key = {.name = NAME(5), .flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL, .parts = parts, .nparts = how & 2 ? 2 : 1};
-  mmapsync_table_def def = {.name = NAME(0), .columns = columns, .ncolumns = 3, .keys = &key, .nkeys = 1, .rowid = -1,
+  mmapsync_column_def columns[] = {
+      {.name = NAME(1), .type = NAME(2), .collation = NAME(3)},
+      {.name = NAME(4), .type = how & 16 ? NAME(2) : NULL},
+      {.name = NAME(6), .flags = how & 1 ? MMAPSYNC_COLUMN_HIDDEN : 0}};
+  mmapsync_part_def parts[] = {{.column = 1, .collation = how & 32 ? 1 : 0, .desc = how >> 6 & 1},
+                               {.column = 0}};
+  mmapsync_key_def key = {.name = NAME(5),
+                          .flags = MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL,
+                          .parts = parts,
+                          .nparts = how & 2 ? 2 : 1};
+  mmapsync_table_def def = {.name = NAME(0),
+                            .columns = columns,
+                            .ncolumns = 3,
+                            .keys = &key,
+                            .nkeys = 1,
+                            .rowid = -1,
                             .flags = how & 4 ? MMAPSYNC_TABLE_WITHOUT_ROWID : 0};
 #undef NAME
   mmapsync_builder *b;
@@ -227,25 +253,38 @@ static void module(const char *z) {
 static void config(char **az, int n) {
   sqlite3 *db = dbOpen();
   const char *args[3] = {fuzzPath, n > 0 ? az[0] : "", n > 1 ? az[1] : ""};
-  static const char *const how[] = {"SELECT mmapsync_config(?1,?2,?3)", "SELECT mmapsync_config(?1,?2,CAST(?3 AS INTEGER))",
-                                    "SELECT mmapsync_config(?1,?2,CAST(?3 AS REAL))", "SELECT mmapsync_config(?1,?2,CAST(?3 AS BLOB))",
-                                    "SELECT mmapsync_config(?1,?2,NULL)"};
+  static const char *const how[] = {
+      "SELECT mmapsync_config(?1,?2,?3)", "SELECT mmapsync_config(?1,?2,CAST(?3 AS INTEGER))",
+      "SELECT mmapsync_config(?1,?2,CAST(?3 AS REAL))",
+      "SELECT mmapsync_config(?1,?2,CAST(?3 AS BLOB))", "SELECT mmapsync_config(?1,?2,NULL)"};
   size_t i;
   for (i = 0; i < sizeof(how) / sizeof(*how); i++) {
     if (run(db, how[i], args, 3) < 0) continue;
-    FUZZ_CHECK(run(db, "SELECT mmapsync_config(?1,?2,mmapsync_config(?1,?2)) IS mmapsync_config(?1,?2)", args, 2) == 1);
+    FUZZ_CHECK(run(db,
+                   "SELECT mmapsync_config(?1,?2,mmapsync_config(?1,?2)) IS mmapsync_config(?1,?2)",
+                   args, 2) == 1);
   }
   FUZZ_CHECK(sqlite3_close(db) == SQLITE_OK);
 }
 
 /* Nothing here makes a file. */
 static void path(char **az, int n, unsigned which) {
-  static const char *const zSql[] = {
-      "SELECT mmapsync_sequence(?1)", "SELECT mmapsync_version(?1)", "SELECT * FROM mmapsync_status(?1)",
-      "SELECT * FROM mmapsync_tables(?1)", "SELECT * FROM mmapsync_columns(?1)", "SELECT * FROM mmapsync_readers(?1)",
-      "SELECT mmapsync_wait(?1,?2,0)", "SELECT mmapsync_wait(?1,-1,?2||'0')", "SELECT mmapsync_verify(?1)", "SELECT mmapsync_read(?1)",
-      "SELECT mmapsync_pin(?1)", "SELECT mmapsync_unpin(?1)", "SELECT mmapsync_attach(?1)", "SELECT mmapsync_info(?1)",
-      "SELECT * FROM mmapsync_tables WHERE path=?1 AND name=?2", "SELECT * FROM mmapsync_readers(?1,?2)"};
+  static const char *const zSql[] = {"SELECT mmapsync_sequence(?1)",
+                                     "SELECT mmapsync_version(?1)",
+                                     "SELECT * FROM mmapsync_status(?1)",
+                                     "SELECT * FROM mmapsync_tables(?1)",
+                                     "SELECT * FROM mmapsync_columns(?1)",
+                                     "SELECT * FROM mmapsync_readers(?1)",
+                                     "SELECT mmapsync_wait(?1,?2,0)",
+                                     "SELECT mmapsync_wait(?1,-1,?2||'0')",
+                                     "SELECT mmapsync_verify(?1)",
+                                     "SELECT mmapsync_read(?1)",
+                                     "SELECT mmapsync_pin(?1)",
+                                     "SELECT mmapsync_unpin(?1)",
+                                     "SELECT mmapsync_attach(?1)",
+                                     "SELECT mmapsync_info(?1)",
+                                     "SELECT * FROM mmapsync_tables WHERE path=?1 AND name=?2",
+                                     "SELECT * FROM mmapsync_readers(?1,?2)"};
   const char *args[2] = {n > 0 ? az[0] : "", n > 1 ? az[1] : ""};
   sqlite3 *db = dbOpen();
   char *zLong;
@@ -264,12 +303,16 @@ static void named(char **az, int n, unsigned how) {
   sqlite3 *db = dbOpen();
   char *specs[1];
   sqlite3_progress_handler(db, 1000, sqlEnough, NULL);
-  runText(db, "CREATE TABLE \"%w\"(\"%w\" \"%w\", \"%w\" \"%w\" %s, w)%s", NAME(0), NAME(1), NAME(2), NAME(3), NAME(4),
-          how & 1 ? "PRIMARY KEY" : "COLLATE RTRIM", how & 2 ? " WITHOUT ROWID" : "");
+  runText(db, "CREATE TABLE \"%w\"(\"%w\" \"%w\", \"%w\" \"%w\" %s, w)%s", NAME(0), NAME(1),
+          NAME(2), NAME(3), NAME(4), how & 1 ? "PRIMARY KEY" : "COLLATE RTRIM",
+          how & 2 ? " WITHOUT ROWID" : "");
   runText(db, "INSERT INTO \"%w\" VALUES(1,2,3),('a','b','c'),(NULL,5.5,x'61')", NAME(0));
   runText(db, "CREATE INDEX \"%w\" ON \"%w\"(\"%w\" COLLATE NOCASE)", NAME(5), NAME(0), NAME(1));
-  if (how & 4) runText(db, "CREATE VIEW \"%w\" AS SELECT *, \"%w\"||1 AS \"%w\" FROM \"%w\"", NAME(6), NAME(1), NAME(7), NAME(0));
-  specs[0] = how & 4 ? sqlite3_mprintf("\"%w\" KEY(\"%w\") INDEX(\"%w\" COLLATE nocase DESC)", NAME(6), NAME(3), NAME(1))
+  if (how & 4)
+    runText(db, "CREATE VIEW \"%w\" AS SELECT *, \"%w\"||1 AS \"%w\" FROM \"%w\"", NAME(6), NAME(1),
+            NAME(7), NAME(0));
+  specs[0] = how & 4 ? sqlite3_mprintf("\"%w\" KEY(\"%w\") INDEX(\"%w\" COLLATE nocase DESC)",
+                                       NAME(6), NAME(3), NAME(1))
                      : sqlite3_mprintf("%s", NAME(0));
 #undef NAME
   publish(db, specs, 1);

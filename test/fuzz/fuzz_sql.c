@@ -27,8 +27,10 @@
 
 #include "fuzz.h"
 
-#define DEEP   4
-#define PARAMS 12
+#define FUZZ_MOST   256 /* bytes of an input; run.sh reads this line */
+
+#define DEEP        4
+#define PARAMS      12
 #define COUNT_OF(a) (sizeof(a) / sizeof(*(a)))
 
 int sqlite3_mmapsync_init(sqlite3 *db, char **pzErrMsg, const sqlite3_api_routines *pApi);
@@ -38,17 +40,24 @@ int sqlite3_mmapsync_init(sqlite3 *db, char **pzErrMsg, const sqlite3_api_routin
 /* All with z, which no two rows share.  Values are of every type, and meet in all columns. */
 static const char zValues[] =
     "CREATE TEMP TABLE val(i INTEGER PRIMARY KEY, v);"
-    "INSERT INTO val(v) VALUES(NULL),(0),(1),(-1),(2),(5),(5.0),('5'),('5.0'),(' 5'),('05'),('a'),('A'),('a '),('ab'),('AB'),"
-    "('aB '),(x'61'),(x''),(''),(255),(256),(65536),(9007199254740993),(9007199254740992.0),(9223372036854775807),"
-    "(-9223372036854775807-1),(9223372036854775807.0),(1.5),(-0.0),(1e300),(9e999),('1e2'),(100),('é'),('É'),(char(97,0,98)),"
+    "INSERT INTO val(v) VALUES(NULL),(0),(1),(-1),(2),(5),(5.0),('5'),('5.0'),(' "
+    "5'),('05'),('a'),('A'),('a '),('ab'),('AB'),"
+    "('aB "
+    "'),(x'61'),(x''),(''),(255),(256),(65536),(9007199254740993),(9007199254740992.0),("
+    "9223372036854775807),"
+    "(-9223372036854775807-1),(9223372036854775807.0),(1.5),(-0.0),(1e300),(9e999),('1e2'),(100),('"
+    "é'),('É'),(char(97,0,98)),"
     "('zz'),('[a]'),('a%'),('a_b'),('x'),(3),(4),(6),(7),('7'),(7.5),(NULL),(-9e999);";
 
 static const char zTables[] =
-    "CREATE TABLE t1(z INT UNIQUE, a INTEGER, b TEXT COLLATE NOCASE, c REAL, d, e TEXT, f NUMERIC COLLATE RTRIM);"
+    "CREATE TABLE t1(z INT UNIQUE, a INTEGER, b TEXT COLLATE NOCASE, c REAL, d, e TEXT, f NUMERIC "
+    "COLLATE RTRIM);"
     "INSERT INTO t1 SELECT i, i%7, v, i/4.0-3, v, printf('k%02d',i*7%50), v FROM val;"
-    "CREATE INDEX t1a ON t1(a, b); CREATE INDEX t1b ON t1(b DESC, c); CREATE INDEX t1d ON t1(d); CREATE UNIQUE INDEX t1e ON t1(e);"
+    "CREATE INDEX t1a ON t1(a, b); CREATE INDEX t1b ON t1(b DESC, c); CREATE INDEX t1d ON t1(d); "
+    "CREATE UNIQUE INDEX t1e ON t1(e);"
     "CREATE INDEX t1f ON t1(f COLLATE NOCASE, a DESC);"
-    "CREATE TABLE t2(k TEXT COLLATE NOCASE, n INT, v NUMERIC, z INT NOT NULL, PRIMARY KEY(k, n DESC)) WITHOUT ROWID;"
+    "CREATE TABLE t2(k TEXT COLLATE NOCASE, n INT, v NUMERIC, z INT NOT NULL, PRIMARY KEY(k, n "
+    "DESC)) WITHOUT ROWID;"
     "INSERT OR IGNORE INTO t2 SELECT 'k'||(i%9), i*i%50, v, i FROM val;"
     "CREATE TABLE t3(x BLOB, y TEXT COLLATE RTRIM, w INT NOT NULL, z INT, s INT);"
     "INSERT INTO t3 SELECT v, v, i*37%50, i, iif(i%11=3,i,NULL) FROM val ORDER BY i*37%50;"
@@ -63,16 +72,21 @@ static const char zNatives[] =
     "INSERT INTO n1 SELECT i, v, v, v, v, v, v FROM val WHERE i%4=1;"
     "CREATE TABLE n2(z INT, i INTEGER, t TEXT, r REAL, m NUMERIC, x, nc TEXT COLLATE NOCASE);"
     "INSERT INTO n2 SELECT i, v, v, v, v, v, v FROM val WHERE i%5=2;"
-    "CREATE INDEX n2i ON n2(i); CREATE INDEX n2t ON n2(t); CREATE INDEX n2x ON n2(x); CREATE INDEX n2nc ON n2(nc);";
+    "CREATE INDEX n2i ON n2(i); CREATE INDEX n2t ON n2(t); CREATE INDEX n2x ON n2(x); CREATE INDEX "
+    "n2nc ON n2(nc);";
 
 /* The same columns and rows without keys. */
 static const char zTwins[] =
-    "CREATE TABLE mt1(z INT, a INTEGER, b TEXT COLLATE NOCASE, c REAL, d, e TEXT, f NUMERIC COLLATE RTRIM);"
+    "CREATE TABLE mt1(z INT, a INTEGER, b TEXT COLLATE NOCASE, c REAL, d, e TEXT, f NUMERIC "
+    "COLLATE RTRIM);"
     "INSERT INTO mt1 SELECT * FROM t1;"
-    "CREATE TABLE mt2(k TEXT COLLATE NOCASE, n INT, v NUMERIC, z INT); INSERT INTO mt2 SELECT * FROM t2;"
-    "CREATE TABLE mt3(x BLOB, y TEXT COLLATE RTRIM, w INT, z INT, s INT); INSERT INTO mt3 SELECT * FROM t3;"
+    "CREATE TABLE mt2(k TEXT COLLATE NOCASE, n INT, v NUMERIC, z INT); INSERT INTO mt2 SELECT * "
+    "FROM t2;"
+    "CREATE TABLE mt3(x BLOB, y TEXT COLLATE RTRIM, w INT, z INT, s INT); INSERT INTO mt3 SELECT * "
+    "FROM t3;"
     "CREATE TABLE mt4(z INT, g, h TEXT, m REAL); INSERT INTO mt4 SELECT * FROM t4;"
-    "CREATE TABLE mv1(z INT, a INTEGER, b TEXT COLLATE NOCASE, d, e TEXT); INSERT INTO mv1 SELECT * FROM v1;";
+    "CREATE TABLE mv1(z INT, a INTEGER, b TEXT COLLATE NOCASE, d, e TEXT); INSERT INTO mv1 SELECT "
+    "* FROM v1;";
 
 /* Columns that are compared: not z of t4, an alias of its rowid, which has no collation as a column has. */
 static const struct {
@@ -89,27 +103,83 @@ static const char *const nativeColumns[] = {"i", "t", "r", "m", "x", "nc", "z"};
 
 /* ---- what stands in a query --------------------------------------------------------------------- */
 
-static const char *const literals[] = {
-    "5",      "0",     "1",          "-1",    "2",       "7",       "3",
-    "'5'",    "'5.0'", "5.0",        "' 5'",  "'a'",     "'A'",     "'a '",
-    "'ab'",   "'AB'",  "'k14'",      "'k3'",  "'odd'",   "'even'",  "NULL",
-    "x'61'",  "x''",   "''",         "255",   "256",     "65536",   "9007199254740993",
-    "100",    "'1e2'", "1.5",        "-0.0",  "1e300",   "9e999",   "9007199254740992.0",
-    "'zz'",   "'é'",   "char(97,0,98)", "10", "20",      "40",      "9223372036854775807",
-    "-3.0",   "-2.75", "'7'",        "7.5",   "'x'",     "-9e999",  "(-9223372036854775807-1)",
-    "4",      "6",     "'a%'",       "'20'",  "9223372036854775807.0"};
-static const char *const valueShapes[] = {
-    "%l",          "%l",       "%l",          "%l",
-    "%#",          "%#",       "CAST(%l AS %T)", "+%l",
-    "(%l||'')",    "(%l+0)",   "(SELECT %l)", "(SELECT %C FROM n1 WHERE z=%n)",
-    "coalesce(NULL,%l)", "%l COLLATE %K"};
+static const char *const literals[] = {"5",
+                                       "0",
+                                       "1",
+                                       "-1",
+                                       "2",
+                                       "7",
+                                       "3",
+                                       "'5'",
+                                       "'5.0'",
+                                       "5.0",
+                                       "' 5'",
+                                       "'a'",
+                                       "'A'",
+                                       "'a '",
+                                       "'ab'",
+                                       "'AB'",
+                                       "'k14'",
+                                       "'k3'",
+                                       "'odd'",
+                                       "'even'",
+                                       "NULL",
+                                       "x'61'",
+                                       "x''",
+                                       "''",
+                                       "255",
+                                       "256",
+                                       "65536",
+                                       "9007199254740993",
+                                       "100",
+                                       "'1e2'",
+                                       "1.5",
+                                       "-0.0",
+                                       "1e300",
+                                       "9e999",
+                                       "9007199254740992.0",
+                                       "'zz'",
+                                       "'é'",
+                                       "char(97,0,98)",
+                                       "10",
+                                       "20",
+                                       "40",
+                                       "9223372036854775807",
+                                       "-3.0",
+                                       "-2.75",
+                                       "'7'",
+                                       "7.5",
+                                       "'x'",
+                                       "-9e999",
+                                       "(-9223372036854775807-1)",
+                                       "4",
+                                       "6",
+                                       "'a%'",
+                                       "'20'",
+                                       "9223372036854775807.0"};
+static const char *const valueShapes[] = {"%l",
+                                          "%l",
+                                          "%l",
+                                          "%l",
+                                          "%#",
+                                          "%#",
+                                          "CAST(%l AS %T)",
+                                          "+%l",
+                                          "(%l||'')",
+                                          "(%l+0)",
+                                          "(SELECT %l)",
+                                          "(SELECT %C FROM n1 WHERE z=%n)",
+                                          "coalesce(NULL,%l)",
+                                          "%l COLLATE %K"};
 static const char *const types[] = {"TEXT", "INTEGER", "REAL", "NUMERIC", "BLOB"};
 static const char *const operators[] = {"=", "=", "=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT"};
 static const char *const collations[] = {"BINARY", "NOCASE", "RTRIM"};
-static const char *const patterns[] = {"'a%'", "'A%'", "'%'", "''", "'ab%'", "'k1%'", "'5%'", "'_%'", "'%b'", "'k_4'",
-                                       "NULL", "5", "'é%'", "'od%'", "%#"};
-static const char *const globs[] = {"'a*'", "'A*'", "'*'", "''", "'ab*'", "'k1*'", "'5*'", "'?*'", "'*b'", "'[a-c]*'",
-                                    "NULL", "5", "'é*'", "'od*'", "%#"};
+static const char *const patterns[] = {"'a%'",  "'A%'", "'%'",  "''",    "'ab%'",
+                                       "'k1%'", "'5%'", "'_%'", "'%b'",  "'k_4'",
+                                       "NULL",  "5",    "'é%'", "'od%'", "%#"};
+static const char *const globs[] = {"'a*'",  "'A*'", "'*'",  "''",    "'ab*'",
+                                    "'k1*'", "'5*'", "'?*'", "'*b'",  "'[a-c]*'",
+                                    "NULL",  "5",    "'é*'", "'od*'", "%#"};
 /* Of conditions on a: %A, %B are columns, with whatever stands before their names. */
 static const char *const conditions[] = {
     "%A = %v",
@@ -193,7 +263,7 @@ static const char *const queries[] = {
     "SELECT a.z FROM %1 a WHERE %? UNION ALL SELECT b.z+1000 FROM %2 b WHERE %!",
     "SELECT a.z FROM %1 a WHERE %? EXCEPT SELECT b.z FROM %2 b WHERE %!",
     "SELECT count(*) FROM (SELECT %A FROM %1 a INTERSECT SELECT %X FROM %2 b)",
-    "WITH q AS MATERIALIZED (SELECT %X AS k, z FROM %2 b) SELECT a.z, q.z FROM %1 a JOIN q ON q.k = %A",
+    "SELECT a.z, q.z FROM %1 a JOIN (SELECT DISTINCT %X AS k, z FROM %2 b) q ON q.k = %A",
     "SELECT a.z FROM %1 a WHERE %A = (SELECT %X FROM %2 b WHERE b.z = %n)",
     "SELECT count(*), sum(a.z) FILTER (WHERE %?) FROM %1 a",
     "SELECT a.rowid, a.z FROM t1 a WHERE a.rowid %< %v",
@@ -206,7 +276,7 @@ typedef struct Query {
   Take take;
   sqlite3_str *sql;
   int deep;
-  char alias;       /* whose columns %A and %B are */
+  char alias;        /* whose columns %A and %B are */
   unsigned table[2]; /* of a and b */
   unsigned column[4];
   const char *params[PARAMS];
@@ -223,7 +293,8 @@ static void queryExpand(Query *q, const char *z);
 static void queryColumn(Query *q, int i) {
   int t = (i >= 2) != (q->alias == 'b');
   unsigned of = q->table[t];
-  sqlite3_str_appendf(q->sql, "%c.%s", t ? 'b' : 'a', tables[of].columns[q->column[i] % tables[of].n]);
+  sqlite3_str_appendf(q->sql, "%c.%s", t ? 'b' : 'a',
+                      tables[of].columns[q->column[i] % tables[of].n]);
 }
 
 /* A condition with columns of its own. */
@@ -248,8 +319,9 @@ static void queryCondition(Query *q, char alias) {
 /* %x(c), %k(c): a column spelled out.  Gives what is behind it. */
 static const char *querySpell(Query *q, const char *z) {
   static const char exact[] = "typeof(%s)||quote(%s)";
-  static const char alike[] = "CASE typeof(%s) WHEN 'text' THEN 't'||rtrim(lower(%s)) WHEN 'blob' THEN quote(%s)"
-                              " WHEN 'null' THEN '-' ELSE printf('%%!.20g',%s+0.0) END";
+  static const char alike[] =
+      "CASE typeof(%s) WHEN 'text' THEN 't'||rtrim(lower(%s)) WHEN 'blob' THEN quote(%s)"
+      " WHEN 'null' THEN '-' ELSE printf('%%!.20g',%s+0.0) END";
   sqlite3_str *sql = q->sql;
   char *name;
   q->sql = sqlite3_str_new(NULL);
@@ -352,8 +424,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   FUZZ_CHECK(sqlite3_open(":memory:", &reader) == SQLITE_OK);
   must(source, "%s%s%s%s", zValues, zTables, zNatives, zTwins);
   must(reader, "%s%s", zValues, zNatives);
-  must(source, "SELECT mmapsync_publish(%Q,'t1','t2','t3 INDEX(w DESC, y)','t4',"
-               "'v1 KEY(z) INDEX(d, b) INDEX(e)')", fuzzPath);
+  must(source,
+       "SELECT mmapsync_publish(%Q,'t1','t2','t3 INDEX(w DESC, y)','t4',"
+       "'v1 KEY(z) INDEX(d, b) INDEX(e)')",
+       fuzzPath);
   must(reader, "SELECT mmapsync_attach(%Q)", fuzzPath);
   must(source, "PRAGMA automatic_index=OFF"); /* before 3.41 they may get the wrong collation */
   must(reader, "PRAGMA automatic_index=OFF");
@@ -435,7 +509,8 @@ static int same(const Answer *a, const Answer *b) {
 static char *twinSql(const char *zSql) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (; *zSql; zSql++) {
-    int name = zSql[0] == ' ' && (zSql[1] == 't' || zSql[1] == 'v') && zSql[2] >= '1' && zSql[2] <= '4' && zSql[3] == ' ';
+    int name = zSql[0] == ' ' && (zSql[1] == 't' || zSql[1] == 'v') && zSql[2] >= '1' &&
+               zSql[2] <= '4' && zSql[3] == ' ';
     sqlite3_str_appendchar(s, 1, *zSql);
     if (name) sqlite3_str_appendchar(s, 1, 'm');
   }
@@ -461,7 +536,8 @@ static int excused(const char *zSql, const Query *q, const Answer *b) {
 
 static void answerPrint(const char *who, const Answer *a) {
   int i;
-  fprintf(stderr, "%s: %d rows%s%s\n", who, a->n, a->zErr ? ", error: " : "", a->zErr ? a->zErr : "");
+  fprintf(stderr, "%s: %d rows%s%s\n", who, a->n, a->zErr ? ", error: " : "",
+          a->zErr ? a->zErr : "");
   for (i = 0; i < a->n && i < 30; i++) fprintf(stderr, "    %s\n", a->rows[i]);
 }
 

@@ -6,7 +6,7 @@
 ** imageopen.c nothing then gets.  So this knows what image.h says.  It finds the records of the directory and
 ** changes one field of one of them, to what is next to it, what another record has there, an end of the payload,
 ** or anything; swaps or copies records; changes single elements of the buffers that a record names (row numbers,
-** offsets, codes, hash buckets); makes the image longer.  At last the few numbers without which nothing is looked
+** offsets, codes, hash buckets); makes the image longer, or of many chunks.  At last the few numbers without which nothing is looked
 ** at are put right again, most of the time.
 **
 ** An image may be damaged already when it comes: every record is looked for within the bytes there are.
@@ -34,20 +34,20 @@ static const Field tableFields[] = {
     FIELD(DirTable, name),     FIELD(DirTable, rows),  FIELD(DirTable, columns),
     FIELD(DirTable, keys),     FIELD(DirTable, flags), FIELD(DirTable, rowid),
     FIELD(DirTable, ncolumns), FIELD(DirTable, nkeys), FIELD(DirTable, chunk_shift)};
-static const Field columnFields[] = {
-    FIELD(DirColumn, name),   FIELD(DirColumn, type),  FIELD(DirColumn, collation),
-    FIELD(DirColumn, chunks), FIELD(DirColumn, nulls), FIELD(DirColumn, flags),
-    FIELD(DirColumn, types)};
+static const Field columnFields[] = {FIELD(DirColumn, name),      FIELD(DirColumn, type),
+                                     FIELD(DirColumn, collation), FIELD(DirColumn, chunks),
+                                     FIELD(DirColumn, nulls),     FIELD(DirColumn, flags),
+                                     FIELD(DirColumn, types)};
 static const Field chunkFields[] = {
     FIELD(DirChunk, encoding), FIELD(DirChunk, width),     FIELD(DirChunk, flags),
     FIELD(DirChunk, nulls),    FIELD(DirChunk, base),      FIELD(DirChunk, max),
     FIELD(DirChunk, data),     FIELD(DirChunk, null_bits), FIELD(DirChunk, aux),
     FIELD(DirChunk, heap),     FIELD(DirChunk, heap_bytes)};
-static const Field keyFields[] = {
-    FIELD(DirKey, name),        FIELD(DirKey, parts),       FIELD(DirKey, nparts),
-    FIELD(DirKey, flags),       FIELD(DirKey, order),       FIELD(DirKey, search),
-    FIELD(DirKey, search_kind), FIELD(DirKey, order_width), FIELD(DirKey, base),
-    FIELD(DirKey, search_bytes)};
+static const Field keyFields[] = {FIELD(DirKey, name),        FIELD(DirKey, parts),
+                                  FIELD(DirKey, nparts),      FIELD(DirKey, flags),
+                                  FIELD(DirKey, order),       FIELD(DirKey, search),
+                                  FIELD(DirKey, search_kind), FIELD(DirKey, order_width),
+                                  FIELD(DirKey, base),        FIELD(DirKey, search_bytes)};
 static const Field partFields[] = {FIELD(DirPart, column), FIELD(DirPart, collation),
                                    FIELD(DirPart, desc), FIELD(DirPart, distinct)};
 
@@ -114,7 +114,8 @@ static size_t recordPick(Mutation *m, int kind) {
 
 static uint64_t numberAt(const Mutation *m, size_t at, size_t bytes) {
   uint64_t x = 0;
-  memcpy(&x, m->image + at, bytes); /* of a machine whose low byte comes first; others mutate less well */
+  memcpy(&x, m->image + at,
+         bytes); /* of a machine whose low byte comes first; others mutate less well */
   return x;
 }
 
@@ -208,6 +209,48 @@ static void changeLength(Mutation *m, size_t most) {
   memcpy(m->image, &hdr, sizeof(hdr));
 }
 
+/* The rows of a table in many chunks: as many records, all with the buffers of its columns' first ones.  Small seeds
+** have one chunk a column, and what goes from one to the next would hardly ever be run. */
+static void changeChunks(Mutation *m, size_t most) {
+  ImageHeader hdr;
+  DirTable t;
+  DirColumn c;
+  DirChunk k;
+  size_t record = recordPick(m, TABLE), table, at, from, more, n, i, j;
+
+  if (record == 0) return;
+  memcpy(&hdr, m->image, sizeof(hdr));
+  memcpy(&t, m->image + record, sizeof(t));
+  if (t.rows == 0 || t.rows > 4096 || t.ncolumns > 64) return;
+  t.chunk_shift = (uint32_t)(2 + dice(&m->dice, 5));
+  table = record;
+  n = (size_t)(t.rows >> t.chunk_shift) + 1;
+  more = n * t.ncolumns * sizeof(k);
+  if (hdr.strings > m->n || hdr.dir > m->n - hdr.strings || more > most - m->n) return;
+  at = (size_t)(hdr.dir + hdr.strings);
+  memcpy(m->image + table, &t, sizeof(t));
+  memmove(m->image + at + more, m->image + at, m->n - at);
+  m->n += more;
+  for (i = 0; i < t.ncolumns; i++) {
+    record = recordAt(m, t.columns, i, sizeof(c));
+    if (record == 0) break;
+    memcpy(&c, m->image + record, sizeof(c));
+    from = recordAt(m, c.chunks, 0, sizeof(k));
+    if (from == 0) break;
+    memcpy(&k, m->image + from, sizeof(k));
+    if (k.nulls > 1) k.nulls = (uint32_t)dice(&m->dice, 1u << t.chunk_shift);
+    for (j = 0; j < n; j++) {
+      memcpy(m->image + at + (i * n + j) * sizeof(k), &k, sizeof(k));
+      if (k.encoding == CHUNK_INT && dice(&m->dice, 2)) k.base += (int64_t)dice(&m->dice, 64) - 20;
+    }
+    c.chunks = hdr.strings + i * n * sizeof(k);
+    memcpy(m->image + record, &c, sizeof(c));
+  }
+  hdr.strings += more;
+  hdr.dir_bytes += more;
+  memcpy(m->image, &hdr, sizeof(hdr));
+}
+
 /* What is looked at before all else. */
 static void mend(Mutation *m) {
   ImageHeader hdr;
@@ -231,7 +274,13 @@ size_t mutateImage(uint8_t *image, size_t n, size_t most, uint64_t seed) {
   for (; more > 0; more--) {
     switch (dice(&m.dice, 16)) {
     case 0: m.n = LLVMFuzzerMutate(image, m.n, most); break;
-    case 1: changeLength(&m, most); break;
+    case 1:
+      if (dice(&m.dice, 2)) {
+        changeLength(&m, most);
+      } else {
+        changeChunks(&m, most);
+      }
+      break;
     case 2:
     case 3: changeRecords(&m); break;
     case 4:
