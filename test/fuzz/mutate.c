@@ -241,7 +241,8 @@ static void changeChunks(Mutation *m, size_t most) {
     if (k.nulls > 1) k.nulls = (uint32_t)dice(&m->dice, 1u << t.chunk_shift);
     for (j = 0; j < n; j++) {
       memcpy(m->image + at + (i * n + j) * sizeof(k), &k, sizeof(k));
-      if (k.encoding == CHUNK_INT && dice(&m->dice, 2)) k.base += (int64_t)dice(&m->dice, 64) - 20;
+      if (k.encoding == CHUNK_INT && dice(&m->dice, 2))
+        k.base = (int64_t)((uint64_t)k.base + dice(&m->dice, 64) - 20);
     }
     c.chunks = hdr.strings + i * n * sizeof(k);
     memcpy(m->image + record, &c, sizeof(c));
