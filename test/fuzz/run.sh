@@ -26,7 +26,7 @@ for name in "$@"; do
     "$folder/fuzz_$name" $LIMITS -max_len="$most" $dict -artifact_prefix="$folder/broken-$name-" -print_final_stats=1 \
       "$@" >"$log" 2>&1 || {
       grep -v '^#' "$log" | tail -n 60
-      echo "fuzz: $name is broken: $(grep -o "$folder/broken-$name-[a-z0-9-]*" "$log" | tail -n 1)"
+      echo "fuzz: $name is broken: $(grep -o -e "$folder/broken-$name-[a-z0-9-]*" -e '^Running: .*' "$log" | tail -n 1)"
       exit 1
     }
   }
