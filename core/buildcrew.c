@@ -101,11 +101,8 @@ static int helpersStart(Crew *c, pthread_t *helper, int n) {
 static void helpersWait(Crew *c, const Leave *leave) {
   pthread_mutex_lock(&c->lock);
   while (c->working > 0) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += ASK_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    uint64_t end = sysWallClock() + ASK_NS;
+    struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
     pthread_cond_timedwait(&c->ended, &c->lock, &until);
     if (c->working == 0) break;
     pthread_mutex_unlock(&c->lock);

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
 int sysClose(int fd);

@@ -248,7 +248,8 @@ static void readFilter(const mmapsync_table *t, int c, Dice *d) {
   }
   rc = mmapsync_filter_row(f, rows ? dice(d, rows) : 0);
   FUZZ_CHECK(rc == 0 || rc == 1 || rc == -MMAPSYNC_CORRUPT);
-  rc = mmapsync_filter_count(f, from, from + 4096, &count);
+  at = from;
+  rc = mmapsync_filter_count(f, &at, from + 4096, &count);
   onlyCorrupt(rc);
   if (rc == MMAPSYNC_OK) FUZZ_CHECK(count <= 4096);
   mmapsync_filter_close(f);
