@@ -157,7 +157,7 @@ static void *fuzzMap(void *at, size_t n, int prot, int flags, int fd, off_t from
   struct stat st;
   char *p = mmap(at, n, prot, flags, fd, from);
   if (p == MAP_FAILED) return p;
-  fuzzMaps++;
+  if (!(flags & MAP_FIXED)) fuzzMaps++; /* otherwise in the place of one that there is */
   ASAN_UNPOISON_MEMORY_REGION(p, fuzzPages(n));
   if (fd >= 0 && !(prot & PROT_WRITE) && fstat(fd, &st) == 0 && (size_t)st.st_size < n) {
     ASAN_POISON_MEMORY_REGION(p + st.st_size, fuzzPages(n) - (size_t)st.st_size);
