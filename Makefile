@@ -148,9 +148,10 @@ fuzz-deps: ## install what `make fuzz` takes
 # Of valgrind's subset the files that compare no integer with a real beyond 2^53: SQLite does that in long
 # double, which valgrind has 64 bits of.
 VALGRIND_T = functions status publish pins multi
+VALGRIND = valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
+  --errors-for-leak-kinds=definite
 valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ...' others
-	@MMAPSYNC_UNDER='valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
-	  --errors-for-leak-kinds=definite' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
+	@MMAPSYNC_UNDER='$(VALGRIND)' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
 
 # Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count.  Assertions
 # are no branches; nor is what ALWAYS() and NEVER() (core/always.h) name.
