@@ -163,8 +163,7 @@ static void refused(const char *sql, const char *message, int64_t n) {
 static int attach(void) {
   int64_t n, tables = 0;
   const char *z;
-  mustCall("SELECT mmapsync_pin(?1)", 0);
-  n = mustCall("SELECT mmapsync_sequence(?1)", 0);
+  n = mustCall("SELECT mmapsync_pin(?1)", 0); /* mmapsync_sequence() tells of the newest */
   z = call("SELECT mmapsync_attach(?1)", 0, &tables);
   if (z) refused("attach", z, n);
   if (!z) {
@@ -297,8 +296,7 @@ static void sqlTurn(void) {
   }
   counts[SOAK_TIMEOUTS] += newer == 0;
   if (pin) {
-    mustCall("SELECT mmapsync_pin(?1)", 0);
-    n = mustCall("SELECT mmapsync_sequence(?1)", 0);
+    n = mustCall("SELECT mmapsync_pin(?1)", 0);
     seen(n);
   }
   for (i = 0; i < questions; i++) {
