@@ -477,31 +477,32 @@ static int configWord(const char *zName, const char *const *az, sqlite3_value *p
 }
 
 /*
+** A number from 0 to iMost, which zWhat says in words.
+*/
+static int configNumber(const char *zName, const char *zWhat, int iMost, sqlite3_value *pVal,
+                        int *pOut, char **pzErr) {
+  if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
+    sqlite3_int64 v = sqlite3_value_int64(pVal);
+    if (v >= 0 && v <= iMost) {
+      *pOut = (int)v;
+      return SQLITE_OK;
+    }
+  }
+  return functionExpected(zName, zWhat, pVal, pzErr);
+}
+
+_Static_assert(MMAPSYNC_THREADS_MOST == 4, "the sentence says so");
+
+/*
 ** Reads a value into a setting.
 */
 static int configSet(int eSet, sqlite3_value *pVal, mmapsync_options *pOpt, char **pzErr) {
   const char *zName = azSetting[eSet];
   switch (eSet) {
   case SET_GRACE: return functionGrace(zName, pVal, &pOpt->grace_ms, pzErr);
-  case SET_DURABLE:
-    if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
-      sqlite3_int64 v = sqlite3_value_int64(pVal);
-      if (v == 0 || v == 1) {
-        pOpt->durable = (int)v;
-        return SQLITE_OK;
-      }
-    }
-    return functionExpected(zName, "0 or 1", pVal, pzErr);
+  case SET_DURABLE: return configNumber(zName, "0 or 1", 1, pVal, &pOpt->durable, pzErr);
   case SET_THREADS:
-    if (sqlite3_value_numeric_type(pVal) == SQLITE_INTEGER) {
-      sqlite3_int64 v = sqlite3_value_int64(pVal);
-      if (v >= 0 && v <= MMAPSYNC_THREADS_MOST) {
-        pOpt->threads = (int)v;
-        return SQLITE_OK;
-      }
-    }
-    _Static_assert(MMAPSYNC_THREADS_MOST == 4, "the sentence says so");
-    return functionExpected(zName, "0 to 4", pVal, pzErr);
+    return configNumber(zName, "0 to 4", MMAPSYNC_THREADS_MOST, pVal, &pOpt->threads, pzErr);
   case SET_VERIFY: return configWord(zName, azVerify, pVal, &pOpt->verify, pzErr);
   case SET_PINS: return configWord(zName, channelPinNames, pVal, &pOpt->pins, pzErr);
   case SET_FOREIGN: return configWord(zName, azForeign, pVal, &pOpt->foreign, pzErr);

@@ -92,15 +92,19 @@ static inline int payloadWrite(mmapsync *h, uint64_t number, size_t words, mmaps
 
 /* ---- handles ---------------------------------------------------------------------------------- */
 
-static inline mmapsync *openWith(uint32_t grace_ms, int pins, int lock) {
+static inline mmapsync *openTrust(int trust, int pins, int lock, uint32_t grace_ms) {
   mmapsync_options opt;
   mmapsync *h;
   mmapsync_options_init(&opt);
+  opt.trust = trust;
   opt.grace_ms = grace_ms;
   opt.pins = pins;
   opt.lock = lock;
   OK(h, mmapsync_open(checkPath, &opt, &h));
   return h;
+}
+static inline mmapsync *openWith(uint32_t grace_ms, int pins, int lock) {
+  return openTrust(MMAPSYNC_TRUST_MAP, pins, lock, grace_ms);
 }
 static inline mmapsync *openWriter(uint32_t grace_ms) {
   return openWith(grace_ms, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE);

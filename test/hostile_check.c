@@ -66,18 +66,6 @@ static int harm(int rc) {
     if (rc_ != MMAPSYNC_OK && !harm(rc_)) checkFail(__LINE__, "%s: code %d", #call, rc_);          \
   } while (0)
 
-static mmapsync *openTrust(int trust, int pins, int lock, uint32_t grace_ms) {
-  mmapsync_options opt;
-  mmapsync *h;
-  mmapsync_options_init(&opt);
-  opt.trust = trust;
-  opt.pins = pins;
-  opt.lock = lock;
-  opt.grace_ms = grace_ms;
-  OK(h, mmapsync_open(checkPath, &opt, &h));
-  return h;
-}
-
 /* Everything that a handle can be asked, but for the snapshot itself. */
 static void askAround(mmapsync *h) {
   mmapsync_reader readers[4];

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "mmapsync.h"
+#include "sys.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define TORTURE_TSAN 1
@@ -29,9 +30,7 @@
 #define TORTURE_TSAN 0
 #endif
 
-#define NS_PER_US  UINT64_C(1000)
-#define NS_PER_MS  UINT64_C(1000000)
-#define NS_PER_S   UINT64_C(1000000000)
+#define NS_PER_US  UINT64_C(1000) /* the others are in sys.h */
 
 #define LANES_MOST 24
 #define SEATS_MOST 3
