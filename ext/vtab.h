@@ -236,6 +236,16 @@ int vtabDisconnect(sqlite3_vtab *pVtab);
 ** or an error code with a sentence in base.zErrMsg. */
 int vtabMatch(VtabTable *p);
 
+/* The sentence that zWant is none of the channel's tables, and which there are (sqlite3_malloc); NULL: out of memory.
+** The channel is pinned, with its image. */
+char *vtabNoTable(Channel *pChannel, const char *zWant);
+
+/* ---- verify.c --------------------------------------------------------------------------------- */
+
+/* The method xIntegrity, which SQLite calls from 3.44 on. */
+int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, int bQuick,
+                  char **pzOut);
+
 /* ---- vtabouter.c ------------------------------------------------------------------------------ */
 
 /* Whether it is sure that no running statement of the connection has an outer join. */
