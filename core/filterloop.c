@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* gcc makes vectors of loops of any length at -O3 only. */
+/* What VECTOR_LOOPS is, which has to stand beside a target here (vector.h). */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
 #define LOOP_FAST optimize("O3"),
 #else
