@@ -59,13 +59,13 @@ LOOP_RANGE(32)
 LOOP_RANGE(64)
 #undef LOOP_RANGE
 
-LOOP void LOOP_NAME(rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip,
+LOOP void LOOP_NAME(rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip, int nan,
                                uint8_t *restrict out) {
-  uint8_t f = (uint8_t)flip;
+  uint8_t f = (uint8_t)flip, any = (uint8_t)nan;
   uint32_t i;
   for (i = 0; i < n; i++) {
     double v = x[i];
-    out[i] = (uint8_t)(((v >= lo) & (v <= hi)) ^ f);
+    out[i] = (uint8_t)((((v >= lo) & (v <= hi)) ^ f) & ((v == v) | any));
   }
 }
 
