@@ -746,7 +746,8 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   w.plan.mUsed = pInfo->colUsed;
   pInfo->estimatedRows = (sqlite3_int64)DEFAULT_ROWS;
   pInfo->estimatedCost = 3 * DEFAULT_ROWS;
-  if (pinned && vtabMatch(p) == SQLITE_OK) {
+  if (pinned) rc = vtabMatch(p);
+  if (pinned && rc == SQLITE_OK) {
     planTerms(&w);
     planOrder(&w);
     routeChoose(p, &w.plan, w.apValue, w.iOffset < 0 ? w.nLimit : -1, &w.plan.route);
@@ -756,9 +757,13 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
     planTell(&w);
   }
   sqlite3_free(zErr);
-  sqlite3_free(p->base.zErrMsg);
-  p->base.zErrMsg = NULL;
-  /* But IS NULL of what was declared NOT NULL is false to SQLite, and perhaps will not be run. */
+  /* But IS NULL of what was declared NOT NULL, or is in the key of a table WITHOUT ROWID, is false to SQLite, and perhaps
+  ** will not be run. */
+  if (rc != SQLITE_NOMEM && (p->nPk == 0 || pInfo->colUsed == 0)) rc = SQLITE_OK;
+  if (rc == SQLITE_OK) {
+    sqlite3_free(p->base.zErrMsg);
+    p->base.zErrMsg = NULL;
+  }
   if (pinned && p->iImage == p->pChannel->iImage && (pInfo->colUsed & p->mNull) != 0) {
     rc = vtabMissing(p, pInfo->colUsed & p->mNull);
   }
