@@ -118,9 +118,9 @@ static const char *const azCollation[] = {
     [MMAPSYNC_BINARY] = "BINARY", [MMAPSYNC_NOCASE] = "NOCASE", [MMAPSYNC_RTRIM] = "RTRIM"};
 
 int valueCollation(const char *zColl) {
-  int e = MMAPSYNC_RTRIM;
-  while (e >= 0 && sqlite3_stricmp(zColl, azCollation[e]) != 0) e--;
-  return e;
+  int e = MMAPSYNC_BINARY;
+  while (e <= MMAPSYNC_RTRIM && sqlite3_stricmp(zColl, azCollation[e]) != 0) e++;
+  return e <= MMAPSYNC_RTRIM ? e : -1;
 }
 
 const char *valueCollationName(int eColl) {

@@ -17,15 +17,17 @@
 
 /* ---- plans ------------------------------------------------------------------------------------ */
 
-#define PLAN_TERMS 24  /* terms that a plan has at most; SQLite checks what is beyond */
-#define PLAN_PARTS 16  /* key parts that are looked up at most */
-#define PLAN_ORDER 16  /* columns of an ORDER BY that a plan takes over at most */
-#define PLAN_TEXT  160 /* a longer idxStr is parsed anew for each xFilter */
-#define PLAN_KEPT  4   /* plans that a table keeps */
+#define PLAN_TERMS  24  /* terms that a plan has at most; SQLite checks what is beyond */
+#define PLAN_PARTS  16  /* key parts that are looked up at most */
+#define PLAN_ORDER  16  /* columns of an ORDER BY that a plan takes over at most */
+#define PLAN_TEXT   160 /* a longer idxStr is parsed anew for each xFilter */
+#define PLAN_KEPT   4   /* plans that a table keeps */
+#define POINT_MOST  12  /* values of a row that are got at once, */
+#define POINT_LEAST 3   /* where there are so many */
 
 /* Operators beside MMAPSYNC_EQ ...: text that begins as the pattern does. */
-#define PLAN_LIKE  20
-#define PLAN_GLOB  21
+#define PLAN_LIKE   20
+#define PLAN_GLOB   21
 
 /* One `column op value`.  Its value is the argument of xFilter of the same number. */
 typedef struct PlanTerm {
@@ -85,6 +87,11 @@ typedef struct Plan {
   int bOffset;   /* the last argument says how many rows to leave out */
   int iGone;     /* a term's declared column that the snapshot has no more, or -1 */
   Route route;
+  /* Of a lookup of one row by all terms (bPoint), what can be known before: */
+  int bPoint;
+  int mNumber;              /* bit i: an integer is just what the key's part i is looked up by */
+  int nPoint;               /* values of the row that are got at once */
+  short aPoint[POINT_MOST]; /* their declared columns */
 } Plan;
 
 /* ---- tables ----------------------------------------------------------------------------------- */
@@ -186,6 +193,7 @@ struct VtabCursor {
   int bEof;
   signed char eInner; /* no outer join runs: 1, 0, or -1: not asked yet */
   int bRowid;         /* xRowid was asked of this row */
+  int bUsed;          /* by an xFilter, which is to be ended */
   /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
@@ -320,6 +328,10 @@ int walkRange(VtabCursor *pCur);
 
 /* Gets rows, and stands on the first of them; or at the end. */
 int cursorFill(VtabCursor *pCur);
+
+/* Stands on the first row of the current range, which is all rows, none of which is left out; or stays at the end: for
+** a cursor that was reset. */
+int walkFirst(VtabCursor *pCur);
 
 /* ---- vtabcheck.c ------------------------------------------------------------------------------ */
 

@@ -539,10 +539,14 @@ void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
       r.bUnique = (pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0 && r.nEq == pKey->nparts;
       if (r.nEq < nPart && !r.bList) partBounds(p, pPlan, &pKey->parts[r.nEq], &r);
     }
+    if (k >= 0 && r.nEq == 0 && r.iFrom < 0 && r.iTo < 0 && pPlan->eOrder == PLAN_ANY &&
+        !pPlan->bDistinct) {
+      continue; /* nothing that the rows as they stand do not give */
+    }
     rCost = routeWeigh(p, pPlan, apValue, nLimit, &r);
     if (k >= 0 && routeTerms(&r) == 0 && r.nSkip == 0 &&
         (pPlan->eOrder == PLAN_ANY || !r.bOrdered)) {
-      continue; /* nothing that the rows as they stand do not give */
+      continue; /* nor does this */
     }
     if (mMarked != 0 && routeTerms(&r) == mMarked) rCost /= 1000;
     if (k == ROUTE_ROWS || rCost < rBest || (rCost == rBest && r.bUnique > pBest->bUnique)) {

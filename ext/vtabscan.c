@@ -25,8 +25,6 @@
 #define BYTES_FIRST 4096 /* of copied texts, in the first chunk; the next one has twice as many, */
 #define BYTES_MOST  1048576 /* up to this */
 #define FEW_ROWS    32      /* looked at at once */
-#define POINT_LEAST 3       /* values of a row that are got at once */
-#define POINT_MOST  12
 
 /* The value of a term. */
 typedef struct TermValue {
@@ -627,19 +625,15 @@ static int scanStart(Scan *s) {
 }
 
 /*
-** Gets all values that the statement may want of the row, where these are some: then the waits for the memory they
-** are in overlap.  What cannot be got is left to xColumn, which says why.
+** Gets values of the row.  What cannot be got is left to xColumn, which says why.
 */
-static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
-  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+static void pointValues(VtabCursor *pCur, const Plan *pPlan) {
+  const VtabTable *p = (const VtabTable *)pCur->base.pVtab;
   int i;
-  if (__builtin_popcountll(mUsed) < POINT_LEAST || __builtin_popcountll(mUsed) > POINT_MOST) return;
-  for (; mUsed != 0; mUsed &= mUsed - 1) {
-    ColumnBlock *pBlock;
-    i = __builtin_ctzll(mUsed);
-    if (i >= p->nCol || i == 63 || p->aMap[i] < 0) continue;
-    pBlock = &pCur->aBlock[i];
-    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->point) == MMAPSYNC_OK) {
+  for (i = 0; i < pPlan->nPoint; i++) {
+    const int iCol = pPlan->aPoint[i];
+    ColumnBlock *pBlock = &pCur->aBlock[iCol];
+    if (mmapsync_get(p->pTab, pCur->row, p->aMap[iCol], &pBlock->point) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
       pBlock->xGet = columnPoint;
       pBlock->bEnds = 0; /* asking takes longer than looking at one text */
@@ -658,9 +652,16 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   int i, rc;
   for (i = 0; i < pRoute->nEq; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
+    sqlite3_value *pVal = argv[pRoute->aEq[i]];
     int e;
+    if ((pPlan->mNumber >> i & 1) != 0 && sqlite3_value_type(pVal) == SQLITE_INTEGER) {
+      aVal[i].type = MMAPSYNC_INTEGER;
+      aVal[i].n = 0;
+      aVal[i].u.i = sqlite3_value_int64(pVal);
+      continue;
+    }
     if (pTerm->flags & TERM_NULL) return 0;
-    e = routeValue(p, pTerm, argv[pRoute->aEq[i]], &aVal[i]);
+    e = routeValue(p, pTerm, pVal, &aVal[i]);
     if (e == VALUE_NONE) return 1;
     if (e != VALUE_EXACT || aVal[i].type == MMAPSYNC_NULL) return 0;
   }
@@ -668,11 +669,52 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   if (rc == MMAPSYNC_OK) {
     pCur->row = row;
     pCur->bEof = 0;
-    pointValues(pCur, pPlan->mUsed);
+    pointValues(pCur, pPlan);
   } else if (rc != MMAPSYNC_NOTFOUND) {
     *pRc = vtabFail(p, rc);
   }
   return 1;
+}
+
+/*
+** Begins a walk over all rows, in an order that the route gives, or in any: what lookup() comes to without terms.
+*/
+static int scanWhole(VtabCursor *pCur, const Plan *pPlan) {
+  const Route *pRoute = &pPlan->route;
+  const VtabTable *p = (const VtabTable *)pCur->base.pVtab;
+  pCur->rowLo = pCur->lo = 0;
+  pCur->rowHi = pCur->hi = p->pInfo->rows;
+  pCur->eWalk = WALK_ROWS;
+  pCur->iKey = pRoute->iKey;
+  pCur->bReverse = pPlan->eOrder != PLAN_ANY && pRoute->bReverse;
+  if (pRoute->iKey >= 0 && pRoute->nSkip > 0) {
+    pCur->eWalk = WALK_KEY;
+    pCur->nSkip = pRoute->nSkip;
+  } else if (pRoute->iKey >= 0 && pPlan->eOrder != PLAN_ANY &&
+             (mmapsync_key_about(p->pTab, pRoute->iKey)->flags & MMAPSYNC_KEY_ORDERED) == 0) {
+    pCur->eWalk = WALK_KEY;
+  }
+  return walkFirst(pCur);
+}
+
+/*
+** All others.  Apart, because what it has at hand is large.
+*/
+static __attribute__((noinline)) int scanTerms(VtabCursor *pCur, const Plan *pPlan,
+                                               sqlite3_value **argv) {
+  Scan s;
+  int rc;
+  s.pCur = pCur;
+  s.p = (VtabTable *)pCur->base.pVtab;
+  s.pPlan = pPlan;
+  s.argv = argv;
+  s.apFree = NULL;
+  s.pBytes = NULL;
+  s.nFree = s.nFreeAlloc = 0;
+  rc = scanStart(&s);
+  scanEnd(&s);
+  if (rc != SQLITE_OK) cursorReset(pCur);
+  return rc;
 }
 
 int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int argc,
@@ -684,27 +726,17 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   assert(p->iImage == p->pChannel->iImage); /* pinned since xOpen */
   (void)idxNum;
   (void)argc;
-  cursorReset(pCur);
-  pPlan = planGet(p, idxStr);
+  if (pCur->bUsed) cursorReset(pCur);
+  pCur->bUsed = 1;
+  pPlan = &p->aPlan[p->iPlan]; /* mostly the same as the last time */
+  if (pPlan->iImage != p->iImage || strcmp(pPlan->zText, idxStr) != 0) pPlan = planGet(p, idxStr);
   assert(argc == pPlan->nTerm + pPlan->bOffset);
   if ((pPlan->mUsed & p->mMissing) != 0) return vtabMissing(p, pPlan->mUsed);
   if (pPlan->iGone >= 0) return vtabGone(p, pPlan->iGone);
-  if (pPlan->route.bUnique && pPlan->route.nEq == pPlan->nTerm && !pPlan->route.bList &&
-      !pPlan->bOffset && scanPoint(pCur, pPlan, argv, &rc)) {
-    return rc;
+  if (pPlan->bPoint && scanPoint(pCur, pPlan, argv, &rc)) return rc;
+  if (pPlan->nTerm == 0 && !pPlan->bOffset &&
+      (pPlan->route.bOrdered || pPlan->eOrder == PLAN_ANY)) {
+    return scanWhole(pCur, pPlan);
   }
-  {
-    Scan s;
-    s.pCur = pCur;
-    s.p = p;
-    s.pPlan = pPlan;
-    s.argv = argv;
-    s.apFree = NULL;
-    s.pBytes = NULL;
-    s.nFree = s.nFreeAlloc = 0;
-    rc = scanStart(&s);
-    scanEnd(&s);
-  }
-  if (rc != SQLITE_OK) cursorReset(pCur);
-  return rc;
+  return scanTerms(pCur, pPlan, argv);
 }

@@ -33,8 +33,10 @@ void bytesFree(ByteChunk *pChunk) {
 
 void cursorReset(VtabCursor *pCur) {
   while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
-  bytesFree(pCur->pBytes);
-  pCur->pBytes = NULL;
+  if (pCur->pBytes != NULL) {
+    bytesFree(pCur->pBytes);
+    pCur->pBytes = NULL;
+  }
   if (pCur->pFilter != NULL) {
     mmapsync_filter_close(pCur->pFilter);
     pCur->pFilter = NULL;
@@ -54,6 +56,7 @@ void cursorReset(VtabCursor *pCur) {
   pCur->lo = pCur->hi = 0;
   pCur->nAsk = ASK_FIRST;
   pCur->bEof = 1;
+  pCur->bUsed = 0;
 }
 
 void cursorFree(VtabCursor *pCur) {
@@ -404,6 +407,22 @@ int cursorFill(VtabCursor *pCur) {
   pCur->nRow = n;
   pCur->row = pCur->aRow[0];
   pCur->bEof = 0;
+  return SQLITE_OK;
+}
+
+int walkFirst(VtabCursor *pCur) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  uint64_t row;
+  if (pCur->lo >= pCur->hi) return SQLITE_OK;
+  row = pCur->bReverse ? --pCur->hi : pCur->lo++;
+  if (pCur->eWalk == WALK_KEY) {
+    int rc = mmapsync_key_row(p->pTab, pCur->iKey, row, &row);
+    if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
+  }
+  pCur->row = pCur->aRow[0] = (unsigned int)row;
+  pCur->nRow = 1;
+  pCur->bEof = 0;
+  if (pCur->nSkip == 0) pCur->nAsk = ASK_FIRST * ASK_GROWTH;
   return SQLITE_OK;
 }
 
