@@ -230,7 +230,7 @@ static void planRead(const char *zText, Plan *pPlan) {
   if (*z == 's') z++;
   while (*z == ';') {
     PlanTerm *pTerm = &pPlan->aTerm[pPlan->nTerm++];
-    const char *pFlag;
+    size_t n;
     int i = 0;
     assert(pPlan->nTerm <= PLAN_TERMS);
     z++;
@@ -240,9 +240,8 @@ static void planRead(const char *zText, Plan *pPlan) {
     pTerm->op = aOpName[i].op;
     z++;
     pTerm->flags = 0;
-    while (*z != '\0' && (pFlag = strchr(aFlagLetter, *z)) != NULL) {
-      pTerm->flags |= (unsigned char)(1 << (pFlag - aFlagLetter));
-      z++;
+    for (n = strspn(z, aFlagLetter); n > 0; n--) {
+      pTerm->flags |= (unsigned char)(1 << (strchr(aFlagLetter, *z++) - aFlagLetter));
     }
   }
   if (*z == '>' || *z == '#') {
@@ -453,7 +452,7 @@ static int termPart(const PlanTerm *pTerm, sqlite3_value *pVal) {
   Pattern pattern;
   if (z == NULL) return 0;
   valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
-  return pattern.nPart > 0 && pattern.iPart > 0;
+  return pattern.iPart > 0;
 }
 
 /*

@@ -311,12 +311,12 @@ static double keyRows(const mmapsync_key_info *pKey, int n, sqlite3_uint64 nRow)
   sqlite3_uint64 nEst = 1;
   if (n == 0) return (double)nRow;
   assert(pKey != NULL);
-  if (pKey->distinct != NULL && pKey->distinct[n - 1] > 0) {
+  if (pKey->distinct[n - 1] > 0) {
     return (double)nRow / (double)pKey->distinct[n - 1];
   }
   if ((pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0) {
     int nBit = 0;
-    while (nBit < 63 && (nRow >> nBit) > 1) nBit++;
+    while (nRow >> nBit > 1) nBit++;
     nEst = (sqlite3_uint64)1 << (nBit * (pKey->nparts - n) / pKey->nparts);
   } else {
     nEst = n >= 6 ? 5 : (sqlite3_uint64)(11 - n);
@@ -332,7 +332,7 @@ static double columnShare(const VtabTable *p, int c) {
   int k;
   for (k = 0; k < p->pInfo->nkeys; k++) {
     const mmapsync_key_info *pKey = mmapsync_key_about(p->pTab, k);
-    if (pKey->parts[0].column == c && pKey->distinct != NULL && pKey->distinct[0] > 0) {
+    if (pKey->parts[0].column == c && pKey->distinct[0] > 0) {
       return 1.0 / (double)pKey->distinct[0];
     }
   }
@@ -382,7 +382,7 @@ double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apVal
   double r = 1;
   int i;
   for (i = 0; i < pPlan->nTerm; i++) {
-    r *= termShare(p, &pPlan->aTerm[i], apValue != NULL ? apValue[i] : NULL);
+    r *= termShare(p, &pPlan->aTerm[i], apValue[i]);
   }
   return r;
 }
@@ -545,7 +545,7 @@ void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
       continue; /* nothing that the rows as they stand do not give */
     }
     if (mMarked != 0 && routeTerms(&r) == mMarked) rCost /= 1000;
-    if (k == ROUTE_ROWS || rCost < rBest || (rCost == rBest && r.bUnique > pBest->bUnique)) {
+    if (k == ROUTE_ROWS || rCost < rBest) {
       *pBest = r;
       rBest = rCost;
     }

@@ -32,7 +32,6 @@ void bytesFree(ByteChunk *pChunk) {
 }
 
 void cursorReset(VtabCursor *pCur) {
-  while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
   bytesFree(pCur->pBytes);
   pCur->pBytes = NULL;
   if (pCur->pFilter != NULL) {
@@ -64,7 +63,6 @@ void cursorFree(VtabCursor *pCur) {
   }
   sqlite3_free(pCur->aRange);
   sqlite3_free(pCur->aCheck);
-  sqlite3_free(pCur->apHeld);
   sqlite3_free(pCur->aList);
   sqlite3_free(pCur);
 }
@@ -130,10 +128,11 @@ static int rowCompare(const void *pA, const void *pB) {
 static int listRadix(VtabCursor *pCur) {
   const unsigned int n = pCur->nList;
   unsigned int *aTo = sqlite3_malloc64(sizeof(*aTo) * (size_t)n), *aFrom = pCur->aList;
-  unsigned int most = 0, i, k;
+  sqlite3_uint64 most = 0;
+  unsigned int i, k;
   if (aTo == NULL) return 0;
   for (i = 0; i < n; i++) most = aFrom[i] > most ? aFrom[i] : most;
-  for (k = 0; k < 32 && most >> k != 0; k += 8) {
+  for (k = 0; most >> k != 0; k += 8) {
     unsigned int aAt[257] = {0};
     unsigned int *aSwap = aFrom;
     for (i = 0; i < n; i++) aAt[(aFrom[i] >> k & 255) + 1]++;
