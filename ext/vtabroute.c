@@ -186,7 +186,11 @@ static int routePart(const VtabTable *p, int iKey, int i, mmapsync_part_def *pOu
     i -= pKey->nparts;
     break;
   }
-  if (i > 0 || p->pInfo->rowid >= 0) return 0;
+  if (p->pInfo->rowid >= 0) return 0;
+  if (i > 0) {
+    *pbDone = 1;
+    return 0;
+  }
   pOut->column = PART_NUMBER;
   pOut->collation = MMAPSYNC_BINARY;
   pOut->desc = 0;
