@@ -582,7 +582,7 @@ static int planOffset(const PlanWork *w) {
   if (n != w->plan.nTerm) return 0;
   for (i = 0; i < w->plan.nTerm; i++) {
     const PlanTerm *pTerm = &w->plan.aTerm[i];
-    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16 || i >= 16) return 0;
+    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16) return 0;
     if ((pTerm->op == MMAPSYNC_LE || pTerm->op == MMAPSYNC_GE) &&
         (pTerm->flags & TERM_CONST) == 0) {
       return 0;

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "always.h"
+
 #define BYTES_FIRST 4096 /* of copied texts, in the first chunk; the next one has twice as many, */
 #define BYTES_MOST  1048576 /* up to this */
 #define FEW_ROWS    32      /* looked at at once */
@@ -506,7 +508,8 @@ static int scanFilter(Scan *s) {
   if (n > 0) {
     int rc = mmapsync_filter_open(s->p->pTab, aTerm, n, &s->pCur->pFilter);
     if (rc == MMAPSYNC_NOMEM) return SQLITE_NOMEM;
-    if (rc != MMAPSYNC_OK) return vtabFail(s->p, rc);
+    /* Each term is a good one; of the values of a list there are 2^26 at most, for SQLite gives no more memory. */
+    if (NEVER(rc != MMAPSYNC_OK)) return vtabFail(s->p, rc);
   }
   return SQLITE_OK;
 }

@@ -262,7 +262,7 @@ static int walkSkip(VtabCursor *pCur, sqlite3_uint64 row) {
   sqlite3_uint64 nStep = 1;
   int bAlike;
   int i, rc;
-  if (pCur->nSkip > PLAN_PARTS) return SQLITE_OK;
+  assert(pCur->nSkip <= PLAN_PARTS);
   for (i = 0; i < pCur->nSkip; i++) {
     rc = mmapsync_get(p->pTab, row, pKey->parts[i].column, &aVal[i]);
     if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
@@ -385,7 +385,7 @@ int cursorFill(VtabCursor *pCur) {
       if (rc == SQLITE_OK && pCur->nCheck > 0) {
         nVain += n;
         rc = walkCheck(pCur, &n);
-        if (n == 0 && rc == SQLITE_OK && nVain >= CURSOR_PATIENT) {
+        if (n == 0 && nVain >= CURSOR_PATIENT) {
           nVain = 0;
           rc = vtabInterrupted((VtabTable *)pCur->base.pVtab);
         }
