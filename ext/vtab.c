@@ -38,6 +38,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "always.h"
 #include "shared.h"
 #include "vector.h"
 
@@ -241,7 +242,8 @@ static int columnRun(const VtabTable *p, const VtabCursor *pCur, ColumnBlock *pB
       [MMAPSYNC_RUN_DICT16] = {columnDict16, 2, 2},
   };
   mmapsync_run run;
-  if (mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run) != MMAPSYNC_OK ||
+  int rc = mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run);
+  if (NEVER(rc != MMAPSYNC_OK) || /* row and column were looked up in the table */
       pCur->spanHi - run.row >= run.rows ||
       (run.kind == MMAPSYNC_RUN_NONE && run.null_bits == NULL) ||
       (pCur->spanHi - pCur->spanLo) * aKind[run.kind].apart > RUN_BYTES * n) {

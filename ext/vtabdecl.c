@@ -220,7 +220,7 @@ int vtabDisconnect(sqlite3_vtab *pVtab) {
     p->pFree = pCur->pNext;
     cursorFree(pCur);
   }
-  for (i = 0; i < p->nCol && p->aCol != NULL; i++) sqlite3_free(p->aCol[i].zName);
+  for (i = 0; i < p->nCol; i++) sqlite3_free(p->aCol[i].zName);
   sqlite3_free(p->aCol);
   sqlite3_free(p->aPk);
   sqlite3_free(p->aMap);
