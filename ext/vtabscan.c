@@ -634,7 +634,6 @@ static int scanStart(Scan *s) {
 }
 
 /*
-<<<<<<< HEAD
 ** Gets values of the row.  What cannot be got is left to xColumn, which says why.
 */
 static void pointValues(VtabCursor *pCur, const Plan *pPlan) {
@@ -644,21 +643,6 @@ static void pointValues(VtabCursor *pCur, const Plan *pPlan) {
     const int iCol = pPlan->aPoint[i];
     ColumnBlock *pBlock = &pCur->aBlock[iCol];
     if (mmapsync_get(p->pTab, pCur->row, p->aMap[iCol], &pBlock->point) == MMAPSYNC_OK) {
-=======
-** Gets all values that the statement may want of the row, where these are some: then the waits for the memory they
-** are in overlap.  What cannot be got is left to xColumn, which says why.  (The columns are there: vtabFilter() has
-** looked.  The last bit of colUsed stands for several.)
-*/
-static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
-  VtabTable *p = (VtabTable *)pCur->base.pVtab;
-  mUsed &= ((sqlite3_uint64)1 << (p->nCol < 63 ? p->nCol : 63)) - 1;
-  if (__builtin_popcountll(mUsed) < POINT_LEAST || __builtin_popcountll(mUsed) > POINT_MOST) return;
-  for (; mUsed != 0; mUsed &= mUsed - 1) {
-    const int i = __builtin_ctzll(mUsed);
-    ColumnBlock *pBlock = &pCur->aBlock[i];
-    assert(p->aMap[i] >= 0);
-    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->point) == MMAPSYNC_OK) {
->>>>>>> 19aa4fc51992609c7faf987647db5740e82e6496
       pBlock->iFill = pCur->iFill;
       pBlock->xGet = columnPoint;
       pBlock->bEnds = 0; /* asking takes longer than looking at one text */

@@ -32,16 +32,11 @@ void bytesFree(ByteChunk *pChunk) {
 }
 
 void cursorReset(VtabCursor *pCur) {
-<<<<<<< HEAD
   while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
   if (pCur->pBytes != NULL) {
     bytesFree(pCur->pBytes);
     pCur->pBytes = NULL;
   }
-=======
-  bytesFree(pCur->pBytes);
-  pCur->pBytes = NULL;
->>>>>>> 19aa4fc51992609c7faf987647db5740e82e6496
   if (pCur->pFilter != NULL) {
     mmapsync_filter_close(pCur->pFilter);
     pCur->pFilter = NULL;
