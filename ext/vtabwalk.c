@@ -32,7 +32,6 @@ void bytesFree(ByteChunk *pChunk) {
 }
 
 void cursorReset(VtabCursor *pCur) {
-  while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
   if (pCur->pBytes != NULL) {
     bytesFree(pCur->pBytes);
     pCur->pBytes = NULL;
