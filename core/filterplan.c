@@ -491,6 +491,7 @@ static int runMixed(const FilterTerm *p, Block *b, const BlockMask *left, uint8_
     uint8_t real_in = (uint8_t)((r >= rlo) & (r <= rhi));
     in = (uint8_t)(((in & -(type == MMAPSYNC_INTEGER)) | (real_in & -(type == MMAPSYNC_REAL))) ^
                    flip);
+    if (type == MMAPSYNC_REAL && r != r) in = (uint8_t)p->null_in; /* NaN is NULL */
     if (type != MMAPSYNC_INTEGER && type != MMAPSYNC_REAL) {
       mmapsync_value v;
       in = 0;
