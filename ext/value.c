@@ -96,7 +96,7 @@ static int typeHas(const char *z, const char *zWord) {
 }
 
 char valueAffinity(const char *zType) {
-  if (zType == NULL || zType[0] == '\0') return AFF_BLOB;
+  if (zType[0] == '\0') return AFF_BLOB;
   if (typeHas(zType, "int")) return AFF_INTEGER;
   if (typeHas(zType, "char") || typeHas(zType, "clob") || typeHas(zType, "text")) return AFF_TEXT;
   if (typeHas(zType, "blob")) return AFF_BLOB;

@@ -38,6 +38,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "always.h"
 #include "shared.h"
 #include "vector.h"
 
@@ -241,7 +242,8 @@ static int columnRun(const VtabTable *p, const VtabCursor *pCur, ColumnBlock *pB
       [MMAPSYNC_RUN_DICT16] = {columnDict16, 2, 2},
   };
   mmapsync_run run;
-  if (mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run) != MMAPSYNC_OK ||
+  int rc = mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run);
+  if (NEVER(rc != MMAPSYNC_OK) || /* row and column were looked up in the table */
       pCur->spanHi - run.row >= run.rows ||
       (run.kind == MMAPSYNC_RUN_NONE && run.null_bits == NULL) ||
       (pCur->spanHi - pCur->spanLo) * aKind[run.kind].apart > RUN_BYTES * n) {
@@ -363,22 +365,32 @@ static int vtabRename(sqlite3_vtab *pVtab, const char *zNew) {
 }
 
 int vtabRegister(sqlite3 *db, Registry *p) {
-  static const sqlite3_module module = {
-      .iVersion = 2,
-      .xCreate = vtabCreate,
-      .xConnect = vtabConnect,
-      .xBestIndex = vtabBestIndex,
-      .xDisconnect = vtabDisconnect,
-      .xDestroy = vtabDisconnect,
-      .xOpen = vtabOpen,
-      .xClose = vtabClose,
-      .xFilter = vtabFilter,
-      .xNext = vtabNext,
-      .xEof = vtabEof,
-      .xColumn = vtabColumn,
-      .xRowid = vtabRowid,
-      .xRename = vtabRename,
+  /* Headers of SQLite before 3.44 do not have its last method, and it stands behind those that they have.  A host
+  ** that does not know it does not look there. */
+  static const struct {
+    sqlite3_module module;
+    int (*xIntegrity)(sqlite3_vtab *, const char *, const char *, int, char **);
+  } newest = {
+#if SQLITE_VERSION_NUMBER < 3044000
+    .xIntegrity = vtabIntegrity,
+#else
+    .module.xIntegrity = vtabIntegrity,
+#endif
+    .module.iVersion = 4,
+    .module.xCreate = vtabCreate,
+    .module.xConnect = vtabConnect,
+    .module.xBestIndex = vtabBestIndex,
+    .module.xDisconnect = vtabDisconnect,
+    .module.xDestroy = vtabDisconnect,
+    .module.xOpen = vtabOpen,
+    .module.xClose = vtabClose,
+    .module.xFilter = vtabFilter,
+    .module.xNext = vtabNext,
+    .module.xEof = vtabEof,
+    .module.xColumn = vtabColumn,
+    .module.xRowid = vtabRowid,
+    .module.xRename = vtabRename,
   };
   registryRef(p);
-  return sqlite3_create_module_v2(db, "mmapsync", &module, p, registryUnref);
+  return sqlite3_create_module_v2(db, "mmapsync", &newest.module, p, registryUnref);
 }

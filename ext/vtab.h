@@ -213,9 +213,7 @@ struct VtabCursor {
   mmapsync_filter *pFilter;    /* or NULL */
   RowCheck *aCheck;            /* sqlite3_malloc */
   int nCheck, nCheckAlloc;
-  sqlite3_value **apHeld; /* whose bytes the checks point to */
-  int nHeld, nHeldAlloc;
-  ByteChunk *pBytes;     /* the same for lists */
+  ByteChunk *pBytes;     /* what the checks point to */
   sqlite3_stmt *pNumber; /* makes numbers of text */
   int nSkip;             /* Route.nSkip, where that can be done now */
   /* Rows that were sorted or looked up all at once: WALK_LIST. */
@@ -244,6 +242,16 @@ int vtabDisconnect(sqlite3_vtab *pVtab);
 ** or an error code with a sentence in base.zErrMsg. */
 int vtabMatch(VtabTable *p);
 
+/* The sentence that zWant is none of the channel's tables, and which there are (sqlite3_malloc); NULL: out of memory.
+** The channel is pinned, with its image. */
+char *vtabNoTable(Channel *pChannel, const char *zWant);
+
+/* ---- verify.c --------------------------------------------------------------------------------- */
+
+/* The method xIntegrity, which SQLite calls from 3.44 on. */
+int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, int bQuick,
+                  char **pzOut);
+
 /* ---- vtabouter.c ------------------------------------------------------------------------------ */
 
 /* Whether it is sure that no running statement of the connection has an outer join. */
@@ -271,7 +279,7 @@ int planSlice(const PlanTerm *pTerm, char aff);
 void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
                  sqlite3_int64 nLimit, Route *pRoute);
 
-/* The share of all rows that match the plan's terms. */
+/* The share of all rows that match the plan's terms, of which apValue has the values that are known. */
 double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue);
 
 /* Whether SQLite orders text otherwise than the core does, by this collation: BINARY compares UTF-16 byte by
@@ -325,15 +333,10 @@ int walkFirst(VtabCursor *pCur);
 
 /* ---- vtabcheck.c ------------------------------------------------------------------------------ */
 
-/* Gives a value to the cursor, until it is reset. */
-int checkHold(VtabCursor *pCur, sqlite3_value *pVal);
+/* Adds a term that is to be compared row by row.  Bytes that its value points to stay where they are. */
+int checkAdd(VtabCursor *pCur, const RowCheck *pCheck);
 
-/* Adds a term that is to be compared row by row.  pVal: the value that v's bytes are of, which is copied because
-** the arguments of xFilter are gone when the next row is asked for; or NULL: they stay. */
-int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal);
-
-/* Adds a term of which one value of a list must be equal; pCheck is without it.  What the values' bytes are of is
-** the caller's, and stays. */
+/* Adds a term of which one value of a list must be equal, of at least one; pCheck is without it. */
 int checkList(VtabCursor *pCur, const RowCheck *pCheck, const mmapsync_value *aValue, int nValue);
 
 /* Whether a row matches all of them: SQLITE_OK or an error. */

@@ -288,7 +288,7 @@ static void planRead(const char *zText, Plan *pPlan) {
   if (*z == 's') z++;
   while (*z == ';') {
     PlanTerm *pTerm = &pPlan->aTerm[pPlan->nTerm++];
-    const char *pFlag;
+    size_t n;
     int i = 0;
     assert(pPlan->nTerm <= PLAN_TERMS);
     z++;
@@ -298,9 +298,8 @@ static void planRead(const char *zText, Plan *pPlan) {
     pTerm->op = aOpName[i].op;
     z++;
     pTerm->flags = 0;
-    while (*z != '\0' && (pFlag = strchr(aFlagLetter, *z)) != NULL) {
-      pTerm->flags |= (unsigned char)(1 << (pFlag - aFlagLetter));
-      z++;
+    for (n = strspn(z, aFlagLetter); n > 0; n--) {
+      pTerm->flags |= (unsigned char)(1 << (strchr(aFlagLetter, *z++) - aFlagLetter));
     }
   }
   if (*z == '>' || *z == '#') {
@@ -554,7 +553,7 @@ static int termPart(const PlanTerm *pTerm, sqlite3_value *pVal) {
   Pattern pattern;
   if (z == NULL) return 0;
   valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
-  return pattern.nPart > 0 && pattern.iPart > 0;
+  return pattern.iPart > 0;
 }
 
 /*
@@ -684,7 +683,7 @@ static int planOffset(const PlanWork *w) {
   if (n != w->plan.nTerm) return 0;
   for (i = 0; i < w->plan.nTerm; i++) {
     const PlanTerm *pTerm = &w->plan.aTerm[i];
-    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16 || i >= 16) return 0;
+    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16) return 0;
     if ((pTerm->op == MMAPSYNC_LE || pTerm->op == MMAPSYNC_GE) &&
         (pTerm->flags & TERM_CONST) == 0) {
       return 0;

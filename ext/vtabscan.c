@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "always.h"
+
 #define BYTES_FIRST 4096 /* of copied texts, in the first chunk; the next one has twice as many, */
 #define BYTES_MOST  1048576 /* up to this */
 #define FEW_ROWS    32      /* looked at at once */
@@ -251,14 +253,15 @@ static int numberWindow(Scan *s, int i) {
   TermValue *pVal = &s->a[i];
   sqlite3_uint64 lo = 0, hi = s->p->pInfo->rows;
   pVal->bServed = 1;
-  if (pTerm->op == MMAPSYNC_ISNOT && pVal->v.type == MMAPSYNC_NULL) return SQLITE_OK;
-  if ((pTerm->flags & TERM_LIST) != 0 || pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
+  if (pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
+    RowCheck check = {.iColumn = -1, .op = pTerm->op, .eColl = MMAPSYNC_BINARY, .v = pVal->v};
+    /* A number is not NULL, nor text. */
+    if (check.v.type != MMAPSYNC_INTEGER && check.v.type != MMAPSYNC_REAL) return SQLITE_OK;
+    return checkAdd(pCur, &check);
+  }
+  if ((pTerm->flags & TERM_LIST) != 0) {
     RowCheck check = {.iColumn = -1, .op = pTerm->op, .eColl = MMAPSYNC_BINARY};
     int j;
-    if ((pTerm->flags & TERM_LIST) == 0) {
-      check.v = pVal->v;
-      return checkAdd(pCur, &check, s->argv[i]);
-    }
     assert(pVal->aList != NULL || pVal->nList == 0);
     for (j = 0; j < pVal->nList; j++) {
       if (pVal->aList[j].type > MMAPSYNC_REAL) pVal->aList[j].type = MMAPSYNC_NULL;
@@ -382,7 +385,7 @@ static int lookup(Scan *s, int *pbOrdered) {
     if (pVal->v.type == MMAPSYNC_NULL) bNull = 1;
   }
   if (bList) {
-    int bRows = pRoute->bUnique && !bNull && s->pPlan->eOrder == PLAN_ANY && pRoute->nSkip == 0;
+    int bRows = pRoute->bUnique && !bNull && s->pPlan->eOrder == PLAN_ANY;
     pCur->eWalk = bRows ? WALK_LIST : WALK_KEY;
     rc = lookupList(s, aVal, n, bRows);
   } else if (pRoute->bUnique && n == pRoute->nEq && !bNull) {
@@ -454,12 +457,17 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
   int rc = SQLITE_OK;
   if (pTerm->op >= PLAN_LIKE) {
     check.op = MMAPSYNC_GE;
-    rc = checkAdd(s->pCur, &check, NULL);
+    rc = checkAdd(s->pCur, &check);
     check.op = MMAPSYNC_LT;
     check.v = pVal->vEnd;
-    return rc == SQLITE_OK ? checkAdd(s->pCur, &check, NULL) : rc;
+    return rc == SQLITE_OK ? checkAdd(s->pCur, &check) : rc;
   }
-  if ((pTerm->flags & TERM_LIST) == 0) return checkAdd(s->pCur, &check, bHold ? s->argv[i] : NULL);
+  if ((pTerm->flags & TERM_LIST) == 0) {
+    if (bHold) rc = scanCopy(s, &check.v);
+    if (rc == SQLITE_OK) rc = checkAdd(s->pCur, &check);
+    if (bHold) scanHold(s);
+    return rc;
+  }
   if (bHold) scanHold(s);
   return checkList(s->pCur, &check, pVal->aList, pVal->nList);
 }
@@ -498,7 +506,8 @@ static int scanFilter(Scan *s) {
   if (n > 0) {
     int rc = mmapsync_filter_open(s->p->pTab, aTerm, n, &s->pCur->pFilter);
     if (rc == MMAPSYNC_NOMEM) return SQLITE_NOMEM;
-    if (rc != MMAPSYNC_OK) return vtabFail(s->p, rc);
+    /* Each term is a good one; of the values of a list there are 2^26 at most, for SQLite gives no more memory. */
+    if (NEVER(rc != MMAPSYNC_OK)) return vtabFail(s->p, rc);
   }
   return SQLITE_OK;
 }

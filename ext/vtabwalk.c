@@ -32,7 +32,6 @@ void bytesFree(ByteChunk *pChunk) {
 }
 
 void cursorReset(VtabCursor *pCur) {
-  while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
   if (pCur->pBytes != NULL) {
     bytesFree(pCur->pBytes);
     pCur->pBytes = NULL;
@@ -67,7 +66,6 @@ void cursorFree(VtabCursor *pCur) {
   }
   sqlite3_free(pCur->aRange);
   sqlite3_free(pCur->aCheck);
-  sqlite3_free(pCur->apHeld);
   sqlite3_free(pCur->aList);
   sqlite3_free(pCur);
 }
@@ -133,10 +131,11 @@ static int rowCompare(const void *pA, const void *pB) {
 static int listRadix(VtabCursor *pCur) {
   const unsigned int n = pCur->nList;
   unsigned int *aTo = sqlite3_malloc64(sizeof(*aTo) * (size_t)n), *aFrom = pCur->aList;
-  unsigned int most = 0, i, k;
+  sqlite3_uint64 most = 0;
+  unsigned int i, k;
   if (aTo == NULL) return 0;
   for (i = 0; i < n; i++) most = aFrom[i] > most ? aFrom[i] : most;
-  for (k = 0; k < 32 && most >> k != 0; k += 8) {
+  for (k = 0; most >> k != 0; k += 8) {
     unsigned int aAt[257] = {0};
     unsigned int *aSwap = aFrom;
     for (i = 0; i < n; i++) aAt[(aFrom[i] >> k & 255) + 1]++;
@@ -266,7 +265,7 @@ static int walkSkip(VtabCursor *pCur, sqlite3_uint64 row) {
   sqlite3_uint64 nStep = 1;
   int bAlike;
   int i, rc;
-  if (pCur->nSkip > PLAN_PARTS) return SQLITE_OK;
+  assert(pCur->nSkip <= PLAN_PARTS);
   for (i = 0; i < pCur->nSkip; i++) {
     rc = mmapsync_get(p->pTab, row, pKey->parts[i].column, &aVal[i]);
     if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
@@ -389,7 +388,7 @@ int cursorFill(VtabCursor *pCur) {
       if (rc == SQLITE_OK && pCur->nCheck > 0) {
         nVain += n;
         rc = walkCheck(pCur, &n);
-        if (n == 0 && rc == SQLITE_OK && nVain >= CURSOR_PATIENT) {
+        if (n == 0 && nVain >= CURSOR_PATIENT) {
           nVain = 0;
           rc = vtabInterrupted((VtabTable *)pCur->base.pVtab);
         }
