@@ -49,12 +49,14 @@ TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mkte
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
 # Debian packages: what building takes; what tests and demo take beside it; what lint, model, coverage and
-# valgrind take; what the fuzzers take; what draws pictures.
+# valgrind take; what the fuzzers take; what draws pictures; what builds the mmap-sync crate, which takes Rust 1.66:
+# Debian 12 has an older cargo, and a newer one beside it.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl tcl-dev libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck spin gcovr valgrind
 DEPS_FUZZ = clang libclang-rt-14-dev
 DEPS_BENCH = gnuplot-nox
+DEPS_INTEROP = cargo-web|cargo
 
 # Tcl's header and library, where the distribution has them; the header is not ours to warn of.
 TCL_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags tcl 2>/dev/null))
@@ -76,7 +78,7 @@ FUZZERS := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
 .PHONY: all deps demo test soak soak-load soak-queries bench bench-fire bench-deps hosts model torture asan tsan \
-  valgrind coverage fuzz fuzz-deps lint lint-deps format install clean help
+  valgrind coverage fuzz fuzz-deps interop-deps lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -145,6 +147,9 @@ fuzz: ## hostile files, odd names and queries, led by coverage; SECONDS=n for al
 fuzz-deps: ## install what `make fuzz` takes
 	@test/deps.sh $(DEPS_FUZZ)
 
+interop-deps: ## install what interop.test takes where there is no cargo: the mmap-sync crate itself comes by cargo
+	@test/deps.sh '$(DEPS_INTEROP)'
+
 # Of valgrind's subset the files that compare no integer with a real beyond 2^53: SQLite does that in long
 # double, which valgrind has 64 bits of.
 VALGRIND_T = functions status publish pins multi
@@ -159,7 +164,7 @@ COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -DMMAPSYNC_COVERAGE
 # Versions of SQLite other than the system's, for what only an older or a newer one takes, and the tests that are run
 # there; none: without them.  Without `go` they are skipped, and their branches are missing.
 COVERAGE_HOSTS = 3.38.0 3.54.1
-COVERAGE_HOSTS_T = plan vtab sql
+COVERAGE_HOSTS_T = plan vtab sql querycorrupt
 # Per cent of branches below which `make coverage` fails.  It only ever rises.
 COVERAGE_LEAST = 91
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
