@@ -159,8 +159,12 @@ valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ..
 	@MMAPSYNC_UNDER='$(VALGRIND)' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
 
 # Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count.  Assertions
-# are no branches.
-COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -Wl,-z,nodelete
+# are no branches, nor what is marked as impossible (core/always.h).
+COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -DMMAPSYNC_COVERAGE -Wl,-z,nodelete
+# Versions of SQLite other than the system's, for what only an older or a newer one takes, and the tests that are run
+# there; none: without them.  Without `go` they are skipped, and their branches are missing.
+COVERAGE_HOSTS = 3.38.0 3.54.1
+COVERAGE_HOSTS_T = plan vtab sql querycorrupt
 # Per cent of branches below which `make coverage` fails.  It only ever rises.
 COVERAGE_LEAST = 91
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
@@ -168,6 +172,8 @@ coverage: ## which lines and branches the tests do not reach; build/coverage/rep
 	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
 	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
 	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
+	$(if $(COVERAGE_HOSTS),@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' \
+	  tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS))
 	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
 	  --html-details build/coverage/index.html --txt build/coverage/report.txt --branches \
 	  --fail-under-branch $(COVERAGE_LEAST) --print-summary build/coverage/obj; rc=$$?; \

@@ -204,6 +204,7 @@ proc verdict {} {
 # All of it as JSON: numbers and plain names only, so nothing needs quoting.
 proc json {} {
   global times facts rounds
+  set all {}
   foreach key [lsort [array names times]] {
     lassign [split $key ,] rows work place
     dict lappend all "$rows,$work" "\"$place\":\[[join $times($key) ,]\]"
