@@ -83,6 +83,7 @@ proc main {} {
   if {$readme eq ""} {set readme [file join $home .. .. README.md]}
   if {$chart eq ""} {set chart [file join $home readme.svg]}
   if {![file exists [file join $build bench.json]]} {error "[file join $build bench.json]: missing: make bench-deps bench-full"}
+  if {[auto_execok gnuplot] eq ""} {error "gnuplot is missing: make bench-deps"}
   measured::load [file join $build bench.json]
   complete
   set text [string trimright [measured::content $readme] \n]
