@@ -51,12 +51,14 @@ TORTURE_IN = d=$$(mktemp -d /dev/shm/mmapsync-torture-XXXXXX 2>/dev/null || mkte
 VERSION := $(shell sed -n 's/^\#define MMAPSYNC_VERSION *"\(.*\)"/\1/p' core/mmapsync.h)
 
 # Debian packages: what building takes; what tests and demo take beside it; what lint, model, coverage and
-# valgrind take; what the fuzzers take; what the benchmark measures beside us, and draws with.
+# valgrind take; what the fuzzers take; what the benchmark draws with and measures beside us; what builds the mmap-sync
+# crate, which takes Rust 1.66: Debian 12 has an older cargo, and a newer one beside it.
 DEPS = gcc libc6-dev make libsqlite3-dev libxxhash-dev sqlite3 tcl tcl-dev libsqlite3-tcl pkg-config \
   binutils procps unicode-data util-linux
 DEPS_LINT = clang clang-format cppcheck spin gcovr valgrind liblmdb-dev
 DEPS_FUZZ = clang libclang-rt-14-dev
 DEPS_BENCH = gnuplot-nox liblmdb-dev
+DEPS_INTEROP = cargo-web|cargo
 
 # Tcl's header and library, where the distribution has them; the header is not ours to warn of.
 TCL_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags tcl 2>/dev/null))
@@ -82,8 +84,8 @@ SOAK_BIN := $(patsubst test/soak/%.c,$(BUILD)/soak/%,$(wildcard test/soak/*.c))
 FUZZERS := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak soak-load soak-queries bench bench-full bench-fire bench-deps readme-bench hosts model torture asan tsan \
-  valgrind coverage fuzz fuzz-deps lint lint-deps format install clean help
+.PHONY: all deps demo test soak soak-load soak-queries bench bench-full bench-fire bench-deps readme-bench hosts model \
+  torture asan tsan valgrind coverage fuzz fuzz-deps interop-deps lint lint-deps format install clean help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -114,7 +116,7 @@ bench-fire: all $(BENCH_BIN) ## lookups while a writer never rests: percentiles,
 	@$(BENCH) fire seconds='$(FIRE_SECONDS)'
 
 bench-deps: ## install what `make bench-full` takes: what stands beside us, and what draws the charts
-	@test/deps.sh $(DEPS_BENCH) $(if $(shell command -v cargo),,cargo)
+	@test/deps.sh $(DEPS_BENCH) $(if $(shell command -v cargo),,'$(DEPS_INTEROP)')
 	@rm -f $(BUILD)/bench/lmdbitems.o
 
 readme-bench: ## make the README's tables and chart from what `make bench-full` has left in build/bench.json
@@ -159,6 +161,9 @@ fuzz: ## hostile files, odd names and queries, led by coverage; SECONDS=n for al
 fuzz-deps: ## install what `make fuzz` takes
 	@test/deps.sh $(DEPS_FUZZ)
 
+interop-deps: ## install what interop.test takes where there is no cargo: the mmap-sync crate itself comes by cargo
+	@test/deps.sh '$(DEPS_INTEROP)'
+
 # Of valgrind's subset the files that compare no integer with a real beyond 2^53: SQLite does that in long
 # double, which valgrind has 64 bits of.
 VALGRIND_T = functions status publish pins multi
@@ -168,8 +173,12 @@ valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ..
 	@MMAPSYNC_UNDER='$(VALGRIND)' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
 
 # Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count.  Assertions
-# are no branches.
-COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -Wl,-z,nodelete
+# are no branches, nor what is marked as impossible (core/always.h).
+COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -DMMAPSYNC_COVERAGE -Wl,-z,nodelete
+# Versions of SQLite other than the system's, for what only an older or a newer one takes, and the tests that are run
+# there; none: without them.  Without `go` they are skipped, and their branches are missing.
+COVERAGE_HOSTS = 3.38.0 3.54.1
+COVERAGE_HOSTS_T = plan vtab sql querycorrupt
 # Per cent of branches below which `make coverage` fails.  It only ever rises.
 COVERAGE_LEAST = 91
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
@@ -177,6 +186,8 @@ coverage: ## which lines and branches the tests do not reach; build/coverage/rep
 	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
 	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
 	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
+	$(if $(COVERAGE_HOSTS),@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' \
+	  tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS))
 	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
 	  --html-details build/coverage/index.html --txt build/coverage/report.txt --branches \
 	  --fail-under-branch $(COVERAGE_LEAST) --print-summary build/coverage/obj; rc=$$?; \

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* gcc makes vectors of loops of any length at -O3 only. */
+/* What VECTOR_LOOPS is, which has to stand beside a target here (vector.h). */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
 #define LOOP_FAST optimize("O3"),
 #else
@@ -59,13 +59,13 @@ LOOP_RANGE(32)
 LOOP_RANGE(64)
 #undef LOOP_RANGE
 
-LOOP void LOOP_NAME(rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip,
+LOOP void LOOP_NAME(rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip, int nan,
                                uint8_t *restrict out) {
-  uint8_t f = (uint8_t)flip;
+  uint8_t f = (uint8_t)flip, any = (uint8_t)nan;
   uint32_t i;
   for (i = 0; i < n; i++) {
     double v = x[i];
-    out[i] = (uint8_t)(((v >= lo) & (v <= hi)) ^ f);
+    out[i] = (uint8_t)((((v >= lo) & (v <= hi)) ^ f) & ((v == v) | any));
   }
 }
 

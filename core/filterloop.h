@@ -31,8 +31,9 @@ typedef struct FilterLoops {
                   uint8_t *out);
   void (*range64)(const uint64_t *x, uint32_t n, uint64_t lo, uint64_t span, int flip,
                   uint8_t *out);
-  /* out[i] = (lo <= x[i] <= hi) != flip */
-  void (*rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip, uint8_t *out);
+  /* out[i] = (lo <= x[i] <= hi) != flip; but that of NaN is 0 unless `nan` */
+  void (*rangeReal)(const double *x, uint32_t n, double lo, double hi, int flip, int nan,
+                    uint8_t *out);
   /* out[i] = table[x[i]], a table for every value of the element's width */
   void (*lookup8)(const uint8_t *x, uint32_t n, const uint8_t *table, uint8_t *out);
   void (*lookup16)(const uint16_t *x, uint32_t n, const uint8_t *table, uint8_t *out);

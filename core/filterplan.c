@@ -194,12 +194,14 @@ static void planReals(FilterTerm *p, const Chunk *k) {
     } else {
       slotsFill(p, CHUNK_REAL);
     }
-  } else if (p->rlo > p->rhi || p->rhi < min || p->rlo > max) {
-    planConst(plan, plan->flip);
-  } else if (p->rlo <= min && p->rhi >= max) {
-    planConst(plan, !plan->flip);
   } else {
     plan->kind = PLAN_REALS;
+    /* What all rows are, they are with NaN among them, too, which only a damaged image has: that is NULL. */
+    if (p->rlo > p->rhi || p->rhi < min || p->rlo > max) {
+      if (plan->flip == p->null_in) planConst(plan, plan->flip);
+    } else if (p->rlo <= min && p->rhi >= max) {
+      if (plan->flip != p->null_in) planConst(plan, !plan->flip);
+    }
   }
 }
 
@@ -332,7 +334,7 @@ static void runAny(const FilterTerm *p, const Block *b, uint8_t *out) {
     uint8_t *to = i ? one.row : out;
     if (b->k->encoding == CHUNK_REAL) {
       double r = p->reals[p->plan.first + i];
-      b->loops->rangeReal((const double *)(const void *)(b->k->data + 8 * b->at), b->n, r, r, 0,
+      b->loops->rangeReal((const double *)(const void *)(b->k->data + 8 * b->at), b->n, r, r, 0, 0,
                           to);
     } else {
       uint64_t x = (uint64_t)p->ints[p->plan.first + i] - (uint64_t)b->k->base;
@@ -573,7 +575,7 @@ static int planBlock(const FilterTerm *p, Block *b, const BlockMask *mask, uint8
   case PLAN_RANGE: runRange(b, plan->lo, plan->span, plan->flip, out); break;
   case PLAN_REALS:
     b->loops->rangeReal((const double *)(const void *)(b->k->data + 8 * b->at), b->n, p->rlo,
-                        p->rhi, plan->flip, out);
+                        p->rhi, plan->flip, p->null_in, out);
     break;
   case PLAN_ANY: runAny(p, b, out); break;
   case PLAN_LOOKUP: runLookup(p, b, out); break;

@@ -113,8 +113,9 @@ static int hashFind(const mmapsync_table *t, const Key *k, const mmapsync_value 
     uint32_t s, used = SHARED_LOAD(&p->used);
     if (used > HASH_SLOTS) return MMAPSYNC_CORRUPT;
     for (s = 0; s < used; s++) {
-      uint64_t r = SHARED_LOAD(&p->row[s]);
+      uint64_t r;
       if (p->tag[s] != (uint8_t)h) continue;
+      r = SHARED_LOAD(&p->row[s]);
       if (r >= t->rows) return MMAPSYNC_CORRUPT;
       if (keyCompareValues(t, k, r, v, k->info.nparts, &rc) == 0 && rc == MMAPSYNC_OK) {
         *row = r;
@@ -164,8 +165,10 @@ int mmapsync_find(const mmapsync_table *t, int ik, const mmapsync_value *values,
 static uint64_t tagged(const mmapsync_table *t, const HashBucket *p, uint64_t h) {
   uint32_t s;
   for (s = 0; s < HASH_SLOTS; s++) {
-    uint64_t row = SHARED_LOAD(&p->row[s]);
-    if (p->tag[s] == (uint8_t)h) return row < t->rows ? row : t->rows;
+    if (p->tag[s] == (uint8_t)h) {
+      uint64_t row = SHARED_LOAD(&p->row[s]);
+      return row < t->rows ? row : t->rows;
+    }
   }
   return t->rows;
 }

@@ -6,7 +6,8 @@
 **
 ** NUMBERS.  Most keys begin with a column that holds only integers, or only reals.  Then the bound's first value
 ** is turned once into a number of that kind and what it means to be equal to it, and rows are compared with
-** that as they are stored.  Only rows that are equal in it are looked at further.
+** that as they are stored.  Only rows that are equal in it are looked at further.  Text that is compared byte by byte
+** is compared where it stands, too.
 **
 ** SHORT CUTS.  DIRECT and RANK tell the number at once.  Where the rows themselves stand in the order, the
 ** chunks' bounds, which are in private memory, leave one chunk to search, mostly.
@@ -21,6 +22,7 @@
 #include "image.h"
 #include "imagevalue.h"
 #include "order.h"
+#include "vector.h"
 
 typedef struct Bound {
   const mmapsync_value *values;
@@ -34,7 +36,9 @@ typedef struct Bound {
   double rpivot;
   int at;
   int null; /* how a NULL row compares: 0 or -1 */
-  int desc; /* the first part's: all this is the other way round */
+  const mmapsync_value
+      *text; /* the first part's value, if it is text that is compared byte by byte, or NULL */
+  int desc;  /* the first part's: all this is the other way round */
 } Bound;
 
 /* The row at a position of a key, or t->rows if the order leads nowhere. */
@@ -52,23 +56,44 @@ int mmapsync_key_row(const mmapsync_table *t, int ik, uint64_t pos, uint64_t *ro
   return *row < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
 }
 
+/* The greatest of n numbers. */
+VECTOR_LOOPS static uint32_t rowsMost(const uint32_t *rows, uint32_t n) {
+  uint32_t i, most = 0;
+  for (i = 0; i < n; i++) most = rows[i] > most ? rows[i] : most;
+  return most;
+}
+
+VECTOR_LOOPS static void rowsWiden(const uint16_t *narrow, uint32_t n, uint32_t *restrict rows) {
+  uint32_t i;
+  for (i = 0; i < n; i++) rows[i] = narrow[i];
+}
+
+VECTOR_LOOPS static void rowsCount(uint32_t from, uint32_t n, uint32_t *rows) {
+  uint32_t i;
+  for (i = 0; i < n; i++) rows[i] = from + i;
+}
+
 int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n, uint32_t *rows) {
   const Key *k;
-  uint32_t i, most = 0;
+  uint32_t i, m;
   if (ik < 0 || ik >= t->info.nkeys || pos > t->rows || n > t->rows - pos) return MMAPSYNC_MISUSE;
   k = &t->keys[ik];
   if (!k->order) {
-    for (i = 0; i < n; i++) rows[i] = (uint32_t)(pos + i);
+    rowsCount((uint32_t)pos, n, rows);
     return MMAPSYNC_OK;
   }
   if (k->order_width == 2) {
     const uint16_t *from = (const uint16_t *)k->order + pos;
-    for (i = 0; i < n; i++) rows[i] = SHARED_LOAD(from + i);
+    uint16_t narrow[256];
+    for (i = 0; i < n; i += m) {
+      m = n - i < 256 ? n - i : 256;
+      sharedCopy(narrow, from + i, m * sizeof(*narrow));
+      rowsWiden(narrow, m, rows + i);
+    }
   } else {
     sharedCopy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
   }
-  for (i = 0; i < n; i++) most = rows[i] > most ? rows[i] : most;
-  return n == 0 || most < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
+  return n == 0 || rowsMost(rows, n) < t->rows ? MMAPSYNC_OK : MMAPSYNC_CORRUPT;
 }
 
 /* ---- the first part as a number -------------------------------------------------------------- */
@@ -111,9 +136,14 @@ static void pivotReal(Bound *b, const mmapsync_value *v) {
 
 static void boundMake(Bound *b, const mmapsync_table *t, const Key *k) {
   const mmapsync_value *v = b->n > 0 ? &b->values[0] : b->edge;
-  b->numbers = v ? t->columns[k->parts[0].column].numbers : 0;
+  assert(v != NULL); /* boundFind() */
+  b->numbers = t->columns[k->parts[0].column].numbers;
+  b->text = NULL;
   b->desc = k->parts[0].desc;
-  if (b->numbers == 0) return;
+  if (b->numbers == 0) {
+    b->text = v->type == MMAPSYNC_TEXT && k->parts[0].collation == MMAPSYNC_BINARY ? v : NULL;
+    return;
+  }
   b->null = orderIsNull(v) ? 0 : -1;
   if (b->numbers == CHUNK_INT) {
     pivotInt(b, v);
@@ -142,6 +172,37 @@ static int numberCompare(const Bound *b, const mmapsync_table *t, const Column *
   return real < b->rpivot ? -1 : real > b->rpivot ? 1 : b->at;
 }
 
+/* How the first part of a row compares, as text, where it stands in one of the ways that texts mostly do. */
+static int textCompare(const Bound *b, const mmapsync_table *t, const Column *c, uint64_t row,
+                       int *rc) {
+  const Chunk *k = &c->chunks[row >> t->chunk_shift];
+  const size_t nb = b->text->n;
+  uint64_t r = row & t->chunk_mask, from = 0, to = 0;
+  mmapsync_value a;
+  size_t na;
+  int d;
+  if (k->encoding == CHUNK_TEXT && !k->null_bits) {
+    from = loadWidth(k->data, k->width, r);
+    to = loadWidth(k->data, k->width, r + 1);
+  } else if (k->encoding == CHUNK_DICT && !k->null_bits) {
+    r = loadWidth(k->data, k->width, r);
+    if (r < (uint64_t)k->base) { /* else from and to stay as no text has them */
+      from = loadWidth(k->aux, 4, r);
+      to = loadWidth(k->aux, 4, r + 1);
+    }
+  } else {
+    *rc = chunkValue(t, k, r, &a);
+    return *rc == MMAPSYNC_OK ? mmapsync_compare(&a, b->text, MMAPSYNC_BINARY) : 0;
+  }
+  if (from >= to || to > k->heap_bytes) {
+    *rc = MMAPSYNC_CORRUPT;
+    return 0;
+  }
+  na = (size_t)(to - from - 1);
+  d = memcmp(k->heap + from, b->text->u.p, na < nb ? na : nb);
+  return d ? d : (na > nb) - (na < nb);
+}
+
 /* How a row compares with the bound: negative if it comes before. */
 static int boundCompare(const Bound *b, const mmapsync_table *t, const Key *k, uint64_t row,
                         int *rc) {
@@ -151,6 +212,9 @@ static int boundCompare(const Bound *b, const mmapsync_table *t, const Key *k, u
     mmapsync_value a;
     if (i == 0 && b->numbers) {
       c = numberCompare(b, t, &t->columns[p->column], row);
+    } else if (i == 0 && b->text) {
+      c = textCompare(b, t, &t->columns[p->column], row, rc);
+      if (*rc != MMAPSYNC_OK) return 0;
     } else {
       *rc = mmapsync_get(t, row, p->column, &a);
       if (*rc != MMAPSYNC_OK) return 0;

@@ -286,6 +286,9 @@ int mmapsync_sequence(mmapsync *h, uint64_t *sequence);
 ** writer, which has none.  CORRUPT with a sentence, and what mmapsync_read() gives. */
 int mmapsync_verify(mmapsync *h);
 
+/* The same for the snapshot of a view.  CORRUPT; INTERRUPT. */
+int mmapsync_verify_view(mmapsync *h, const mmapsync_view *view);
+
 /* Sleeps until a snapshot is in force whose sequence is above `sequence`, and gives that sequence; at once
 ** if there is one.  0 of timeout_ms looks once; UINT32_MAX waits for ever.  Also waits for the first snapshot
 ** of a channel that does not exist yet.  A snapshot of another kind of writer has no sequence: it counts as
@@ -623,6 +626,12 @@ int mmapsync_run_of(const mmapsync_table *t, uint64_t row, int column, mmapsync_
 int mmapsync_key_row(const mmapsync_table *t, int k, uint64_t pos, uint64_t *row);
 /* The same for the n positions from pos on: rows[i] is that at pos + i.  After CORRUPT rows[] is undefined. */
 int mmapsync_key_rows(const mmapsync_table *t, int k, uint64_t pos, uint32_t n, uint32_t *rows);
+
+/* Looks at what a hash cannot tell of table `t`: each value, and what its column says of it (types, NULLs, least and
+** greatest); with `keys` also each key: that its order has every row once and is one, and that a unique key finds each
+** of its rows.  Reads all of the table, and takes a bit for each row while it looks at keys.  `h` is the handle that
+** opened the image.  CORRUPT with a sentence that says where; INTERRUPT; NOMEM. */
+int mmapsync_table_check(mmapsync *h, const mmapsync_table *t, int keys);
 
 /* SQLite's order of two values: NULL, numbers, text (under MMAPSYNC_BINARY ...), blobs.  Exact for
 ** an integer against a real.  Less than, equal to or greater than 0. */

@@ -134,7 +134,10 @@ static int classOf(const mmapsync_value *v) {
 }
 
 int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int collation) {
-  int ca = classOf(a), cb = classOf(b);
+  int ca, cb;
+  if (a->type == MMAPSYNC_TEXT && b->type == MMAPSYNC_TEXT) return compareText(a, b, collation);
+  ca = classOf(a);
+  cb = classOf(b);
   if (ca != cb) return ca < cb ? -1 : 1;
   switch (ca) {
   case 0: return 0;
@@ -145,7 +148,6 @@ int mmapsync_compare(const mmapsync_value *a, const mmapsync_value *b, int colla
     }
     if (b->type == MMAPSYNC_INTEGER) return -orderIntReal(b->u.i, a->u.r);
     return (a->u.r > b->u.r) - (a->u.r < b->u.r);
-  case 2: return compareText(a, b, collation);
   default: return compareBytes(a->u.p, a->n, b->u.p, b->n);
   }
 }

@@ -136,11 +136,14 @@ static inline void slotLeave(Pins *p, unsigned index) {
   atomic_store_explicit(&p->slot->word, p->word, memory_order_release);
 }
 
-/* Makes a claim by slot a view's.  With `stamp`, notes since when views are held. */
+/* Makes a claim by slot a view's.  With `stamp`, notes since when views are held: to a tick of the clock, which is
+** enough for people and much quicker to ask for, but not before the slot was had. */
 static inline void slotKeep(Pins *p, unsigned index, int stamp) {
   if (stamp && p->held[0] + p->held[1] == 0) {
     /* relaxed: for people */
-    atomic_store_explicit(&p->slot->pinned_ns, sysWallClock(), memory_order_relaxed);
+    uint64_t had = atomic_load_explicit(&p->slot->attached_ns, memory_order_relaxed);
+    uint64_t now = sysWallTick();
+    atomic_store_explicit(&p->slot->pinned_ns, now < had ? had : now, memory_order_relaxed);
   }
   p->held[index]++;
 }

@@ -279,6 +279,12 @@ static int readWantsCheck(const mmapsync *h, const mmapsync_view *view, int chec
   return view->version != h->checked_version || view->sequence != h->checked_sequence;
 }
 
+static int readWrongHash(mmapsync *h, const mmapsync_view *view, uint64_t found) {
+  return handleError(h, MMAPSYNC_CORRUPT, "\"%s\": damaged: expected hash %016llx, found %016llx",
+                     h->data_name[versionIndex(view->version)], (unsigned long long)view->hash,
+                     (unsigned long long)found);
+}
+
 /*
 ** Pins the newest snapshot and compares it with its hash, if that is wanted.
 **
@@ -295,10 +301,7 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
     if (rc != MMAPSYNC_OK || !readWantsCheck(h, view, check)) return rc;
     if (view->sequence != 0) {
       if (view->version == badVersion && view->sequence == badSequence) {
-        rc = handleError(h, MMAPSYNC_CORRUPT,
-                         "\"%s\": damaged: expected hash %016llx, found %016llx",
-                         h->data_name[versionIndex(view->version)], (unsigned long long)view->hash,
-                         (unsigned long long)hash);
+        rc = readWrongHash(h, view, hash);
         mmapsync_release(h, view);
         return rc;
       }
@@ -472,6 +475,14 @@ int mmapsync_verify(mmapsync *h) {
                                                : readChecked(h, CHECK_ALWAYS, &view);
   if (rc == MMAPSYNC_OK) mmapsync_release(h, &view);
   return rc;
+}
+
+int mmapsync_verify_view(mmapsync *h, const mmapsync_view *view) {
+  uint64_t hash;
+  int rc;
+  if (view->sequence == 0) return MMAPSYNC_OK; /* of another writer: there is none */
+  rc = handleHash(h, NULL, view->data, view->size, &hash);
+  return rc == MMAPSYNC_OK && hash != view->hash ? readWrongHash(h, view, hash) : rc;
 }
 
 int mmapsync_counters(mmapsync *h, uint32_t readers[2]) {

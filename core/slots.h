@@ -23,7 +23,8 @@
 **                              where a free slot is to be found
 **           12  u32  unused
 **           16  u64  attached_ns  since when it is the owner's, wall clock: for people
-**           24  u64  pinned_ns    since when mask is not 0, if the owner says so (options.stamp)
+**           24  u64  pinned_ns    since when mask is not 0, to a tick of the clock, if the owner says so
+**                              (options.stamp)
 **           32  u8[16] program    the owner's name, NUL-terminated: for people
 **           48  16 bytes unused
 **

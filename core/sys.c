@@ -320,6 +320,7 @@ static uint64_t clockRead(clockid_t clock) {
 }
 
 uint64_t sysWallClock(void) { return clockRead(CLOCK_REALTIME); }
+uint64_t sysWallTick(void) { return clockRead(CLOCK_REALTIME_COARSE); }
 uint64_t sysSteadyClock(void) { return clockRead(CLOCK_MONOTONIC); }
 
 static int tableFind(const char *name) {

@@ -48,6 +48,7 @@ int sysWipeOnFork(void *p, size_t n);                                           
 int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns); /* below */
 void sysSleep(uint64_t ns);    /* or less, if a signal comes */
 uint64_t sysWallClock(void);   /* ns since 1970, UTC */
+uint64_t sysWallTick(void);    /* the same as of the last tick, some ms ago; a fifth of its time */
 uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 
 /*

@@ -67,6 +67,7 @@ int sqlite3_mmapsync_init(sqlite3 *db, char **pzErr, const sqlite3_api_routines 
   if (rc == SQLITE_OK) rc = publishRegister(db, pReg);
   if (rc == SQLITE_OK) rc = functionsRegister(db, pReg);
   if (rc == SQLITE_OK) rc = waitRegister(db, pReg);
+  if (rc == SQLITE_OK) rc = verifyRegister(db, pReg);
   registryUnref(pReg); /* from here on it lives as long as what is registered with it */
   return rc;
 }

@@ -1,7 +1,7 @@
 /*
 ** ext.h - what the files of the SQLite extension share.
 **
-** Who may call what: entry -> functions, publish, status, vtab -> wait, source, channel, value -> core's
+** Who may call what: entry -> functions, verify, publish, status, vtab -> wait, source, channel, value -> core's
 ** mmapsync.h.  Only files of this folder include sqlite3ext.h, and nothing below it knows SQLite.
 **
 ** A Registry belongs to one database connection.  It holds a Channel for every channel the connection
@@ -91,6 +91,10 @@ void slowEnd(Slow *p);
 int slowAgain(Slow *p, int rcCore, char **pzErr);
 
 int waitRegister(sqlite3 *db, Registry *p); /* mmapsync_wait() */
+
+/* ---- verify.c: looking for damage --------------------------------------------------------------- */
+
+int verifyRegister(sqlite3 *db, Registry *p); /* mmapsync_verify() */
 
 /* ---- value.c: image values <-> SQLite values -------------------------------------------------- */
 

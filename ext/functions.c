@@ -2,7 +2,6 @@
 ** functions.c - the scalar functions that do not publish, and what all scalar functions share.
 **
 **     mmapsync_version(path), mmapsync_sequence(path)    cheap; NULL if nothing was published yet
-**     mmapsync_verify(path)                              'ok', or a sentence that says what is damaged
 **     mmapsync_read(path)                                the payload, as a blob; NULL as above
 **     mmapsync_attach(path)                              a virtual table for each table in the channel
 **     mmapsync_pin(path), mmapsync_unpin(path)           one snapshot over several statements
@@ -165,29 +164,6 @@ static void versionFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
 static void sequenceFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   (void)argc;
   lookFunc(pCtx, "mmapsync_sequence", argv[0], mmapsync_sequence);
-}
-
-/*
-** mmapsync_verify(path).  Damage is an answer; only what keeps it from looking is an error.
-*/
-static void verifyFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
-  Channel *pChannel = NULL;
-  char *zErr = NULL;
-  int rc = functionChannel(pCtx, "mmapsync_verify", argv[0], &pChannel, &zErr);
-  (void)argc;
-  if (rc == SQLITE_OK) {
-    int rcCore = mmapsync_verify(pChannel->h);
-    if (rcCore == MMAPSYNC_OK) {
-      sqlite3_result_text(pCtx, "ok", -1, SQLITE_STATIC);
-      return;
-    }
-    if (rcCore == MMAPSYNC_CORRUPT) {
-      sqlite3_result_text(pCtx, mmapsync_errmsg(pChannel->h), -1, SQLITE_TRANSIENT);
-      return;
-    }
-    rc = channelFail(pChannel, rcCore, &zErr);
-  }
-  functionFail(pCtx, rc, zErr);
 }
 
 /*
@@ -628,7 +604,6 @@ int functionsRegister(sqlite3 *db, Registry *p) {
   } aFunc[] = {
       {"mmapsync_version", 1, 0, versionFunc},
       {"mmapsync_sequence", 1, 0, sequenceFunc},
-      {"mmapsync_verify", 1, SQLITE_DIRECTONLY, verifyFunc},
       {"mmapsync_read", 1, SQLITE_DIRECTONLY, readFunc},
       {"mmapsync_attach", 1, SQLITE_DIRECTONLY, attachFunc},
       {"mmapsync_pin", 1, SQLITE_DIRECTONLY, pinFunc},

@@ -96,7 +96,7 @@ static int typeHas(const char *z, const char *zWord) {
 }
 
 char valueAffinity(const char *zType) {
-  if (zType == NULL || zType[0] == '\0') return AFF_BLOB;
+  if (zType[0] == '\0') return AFF_BLOB;
   if (typeHas(zType, "int")) return AFF_INTEGER;
   if (typeHas(zType, "char") || typeHas(zType, "clob") || typeHas(zType, "text")) return AFF_TEXT;
   if (typeHas(zType, "blob")) return AFF_BLOB;
@@ -118,9 +118,9 @@ static const char *const azCollation[] = {
     [MMAPSYNC_BINARY] = "BINARY", [MMAPSYNC_NOCASE] = "NOCASE", [MMAPSYNC_RTRIM] = "RTRIM"};
 
 int valueCollation(const char *zColl) {
-  int e = MMAPSYNC_RTRIM;
-  while (e >= 0 && sqlite3_stricmp(zColl, azCollation[e]) != 0) e--;
-  return e;
+  int e = MMAPSYNC_BINARY;
+  while (e <= MMAPSYNC_RTRIM && sqlite3_stricmp(zColl, azCollation[e]) != 0) e++;
+  return e <= MMAPSYNC_RTRIM ? e : -1;
 }
 
 const char *valueCollationName(int eColl) {

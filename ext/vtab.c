@@ -38,7 +38,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "always.h"
 #include "shared.h"
+#include "vector.h"
 
 #define RUN_BYTES                                                                                  \
   64 /* of a run, for each row that is wanted, at most: then no line of memory is passed over */
@@ -87,7 +89,7 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
   VtabCursor *pCur = NULL;
   int rc = channelPin(p->pChannel, 1, &zErr);
   if (rc != SQLITE_OK) return vtabError(p, rc, zErr);
-  rc = vtabMatch(p);
+  if (p->iImage != p->pChannel->iImage) rc = vtabMatch(p);
   if (rc == SQLITE_OK) {
     pCur = p->pFree;
     if (pCur != NULL) {
@@ -99,7 +101,7 @@ static int vtabOpen(sqlite3_vtab *pVtab, sqlite3_vtab_cursor **ppCursor) {
         rc = SQLITE_NOMEM;
       } else {
         memset(pCur, 0, sizeof(*pCur) + nBlock);
-        pCur->iFill = 1; /* no block is of it, nor of what follows */
+        cursorReset(pCur); /* no block is of iFill, nor of what follows */
       }
     }
   }
@@ -240,7 +242,8 @@ static int columnRun(const VtabTable *p, const VtabCursor *pCur, ColumnBlock *pB
       [MMAPSYNC_RUN_DICT16] = {columnDict16, 2, 2},
   };
   mmapsync_run run;
-  if (mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run) != MMAPSYNC_OK ||
+  int rc = mmapsync_run_of(p->pTab, pCur->spanLo, pBlock->iColumn, &run);
+  if (NEVER(rc != MMAPSYNC_OK) || /* row and column were looked up in the table */
       pCur->spanHi - run.row >= run.rows ||
       (run.kind == MMAPSYNC_RUN_NONE && run.null_bits == NULL) ||
       (pCur->spanHi - pCur->spanLo) * aKind[run.kind].apart > RUN_BYTES * n) {
@@ -266,7 +269,7 @@ static int columnRun(const VtabTable *p, const VtabCursor *pCur, ColumnBlock *pB
 /*
 ** Which rows are the first and the last of n, if that is not known.
 */
-static void cursorSpan(VtabCursor *pCur, const unsigned int *aRow, unsigned int n) {
+VECTOR_LOOPS static void cursorSpan(VtabCursor *pCur, const unsigned int *aRow, unsigned int n) {
   unsigned int i, lo = aRow[0], hi = aRow[0];
   if (pCur->iSpan == pCur->iFill) return;
   for (i = 1; i < n; i++) {
@@ -279,36 +282,42 @@ static void cursorSpan(VtabCursor *pCur, const unsigned int *aRow, unsigned int 
 }
 
 /*
-** Hands out a value that is not at hand.  Where the cursor has several rows, those of the rows around this one are
-** got with it.  (If one of these is damaged that is not told: it may be none that is asked for.)
+** Hands out a value that is not at hand, where the cursor has several rows: those of the rows around this one are got
+** with it.  (If one of these is damaged that is not told: it may be none that is asked for.)
 */
+static __attribute__((noinline)) int columnGetMany(VtabCursor *pCur, sqlite3_context *pCtx,
+                                                   ColumnBlock *pBlock) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  const unsigned int from = pCur->iRow - pCur->iRow % CURSOR_COLUMN;
+  const unsigned int n = pCur->nRow - from < CURSOR_COLUMN ? pCur->nRow - from : CURSOR_COLUMN;
+  pBlock->iFill = 0;
+  pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, pBlock->iColumn)->flags);
+  cursorSpan(pCur, pCur->aRow + from, n);
+  if (columnRun(p, pCur, pBlock, n)) {
+    pBlock->iFill = pCur->iFill;
+    return pBlock->xGet(pCur, pCtx, pBlock);
+  }
+  if (pBlock->aValue == NULL) {
+    pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
+    if (pBlock->aValue == NULL) return SQLITE_NOMEM;
+  }
+  if (mmapsync_get_many(p->pTab, pCur->aRow + from, n, pBlock->iColumn, pBlock->aValue) ==
+      MMAPSYNC_OK) {
+    pBlock->iFill = pCur->iFill;
+    pBlock->xGet = columnCopied;
+    return columnCopied(pCur, pCtx, pBlock);
+  }
+  return columnOther(pCur, pCtx, pBlock);
+}
+
 static __attribute__((noinline)) int columnGet(VtabCursor *pCur, sqlite3_context *pCtx, int iCol) {
   VtabTable *p = (VtabTable *)pCur->base.pVtab;
   ColumnBlock *pBlock = &pCur->aBlock[iCol];
-  int c = p->aMap[iCol];
   assert(iCol < p->nCol);
-  if (c < 0) return vtabGone(p, iCol); /* one that colUsed has no bit of its own for */
-  pBlock->iFill = 0;
-  pBlock->iColumn = c;
-  pBlock->bEnds = valueEnds(mmapsync_column_about(p->pTab, c)->flags);
-  if (pCur->nRow > 1) {
-    unsigned int from = pCur->iRow - pCur->iRow % CURSOR_COLUMN;
-    unsigned int n = pCur->nRow - from < CURSOR_COLUMN ? pCur->nRow - from : CURSOR_COLUMN;
-    cursorSpan(pCur, pCur->aRow + from, n);
-    if (columnRun(p, pCur, pBlock, n)) {
-      pBlock->iFill = pCur->iFill;
-      return pBlock->xGet(pCur, pCtx, pBlock);
-    }
-    if (pBlock->aValue == NULL) {
-      pBlock->aValue = sqlite3_malloc64(CURSOR_COLUMN * sizeof(*pBlock->aValue));
-      if (pBlock->aValue == NULL) return SQLITE_NOMEM;
-    }
-    if (mmapsync_get_many(p->pTab, pCur->aRow + from, n, c, pBlock->aValue) == MMAPSYNC_OK) {
-      pBlock->iFill = pCur->iFill;
-      pBlock->xGet = columnCopied;
-      return columnCopied(pCur, pCtx, pBlock);
-    }
-  }
+  pBlock->iColumn = p->aMap[iCol];
+  if (pBlock->iColumn < 0) return vtabGone(p, iCol); /* colUsed has no bit of its own for it */
+  if (pCur->nRow > 1) return columnGetMany(pCur, pCtx, pBlock);
+  pBlock->bEnds = 0; /* asking takes longer than looking at one text */
   return columnOther(pCur, pCtx, pBlock);
 }
 
@@ -356,22 +365,32 @@ static int vtabRename(sqlite3_vtab *pVtab, const char *zNew) {
 }
 
 int vtabRegister(sqlite3 *db, Registry *p) {
-  static const sqlite3_module module = {
-      .iVersion = 2,
-      .xCreate = vtabCreate,
-      .xConnect = vtabConnect,
-      .xBestIndex = vtabBestIndex,
-      .xDisconnect = vtabDisconnect,
-      .xDestroy = vtabDisconnect,
-      .xOpen = vtabOpen,
-      .xClose = vtabClose,
-      .xFilter = vtabFilter,
-      .xNext = vtabNext,
-      .xEof = vtabEof,
-      .xColumn = vtabColumn,
-      .xRowid = vtabRowid,
-      .xRename = vtabRename,
+  /* Headers of SQLite before 3.44 do not have its last method, and it stands behind those that they have.  A host
+  ** that does not know it does not look there. */
+  static const struct {
+    sqlite3_module module;
+    int (*xIntegrity)(sqlite3_vtab *, const char *, const char *, int, char **);
+  } newest = {
+#if SQLITE_VERSION_NUMBER < 3044000
+    .xIntegrity = vtabIntegrity,
+#else
+    .module.xIntegrity = vtabIntegrity,
+#endif
+    .module.iVersion = 4,
+    .module.xCreate = vtabCreate,
+    .module.xConnect = vtabConnect,
+    .module.xBestIndex = vtabBestIndex,
+    .module.xDisconnect = vtabDisconnect,
+    .module.xDestroy = vtabDisconnect,
+    .module.xOpen = vtabOpen,
+    .module.xClose = vtabClose,
+    .module.xFilter = vtabFilter,
+    .module.xNext = vtabNext,
+    .module.xEof = vtabEof,
+    .module.xColumn = vtabColumn,
+    .module.xRowid = vtabRowid,
+    .module.xRename = vtabRename,
   };
   registryRef(p);
-  return sqlite3_create_module_v2(db, "mmapsync", &module, p, registryUnref);
+  return sqlite3_create_module_v2(db, "mmapsync", &newest.module, p, registryUnref);
 }

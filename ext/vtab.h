@@ -17,15 +17,17 @@
 
 /* ---- plans ------------------------------------------------------------------------------------ */
 
-#define PLAN_TERMS 24  /* terms that a plan has at most; SQLite checks what is beyond */
-#define PLAN_PARTS 16  /* key parts that are looked up at most */
-#define PLAN_ORDER 16  /* columns of an ORDER BY that a plan takes over at most */
-#define PLAN_TEXT  160 /* a longer idxStr is parsed anew for each xFilter */
-#define PLAN_KEPT  4   /* plans that a table keeps */
+#define PLAN_TERMS  24  /* terms that a plan has at most; SQLite checks what is beyond */
+#define PLAN_PARTS  16  /* key parts that are looked up at most */
+#define PLAN_ORDER  16  /* columns of an ORDER BY that a plan takes over at most */
+#define PLAN_TEXT   160 /* a longer idxStr is parsed anew for each xFilter */
+#define PLAN_KEPT   4   /* plans that a table keeps */
+#define POINT_MOST  12  /* values of a row that are got at once, */
+#define POINT_LEAST 3   /* where there are so many */
 
 /* Operators beside MMAPSYNC_EQ ...: text that begins as the pattern does. */
-#define PLAN_LIKE  20
-#define PLAN_GLOB  21
+#define PLAN_LIKE   20
+#define PLAN_GLOB   21
 
 /* One `column op value`.  Its value is the argument of xFilter of the same number. */
 typedef struct PlanTerm {
@@ -85,6 +87,11 @@ typedef struct Plan {
   int bOffset;   /* the last argument says how many rows to leave out */
   int iGone;     /* a term's declared column that the snapshot has no more, or -1 */
   Route route;
+  /* Of a lookup of one row by all terms (bPoint), what can be known before: */
+  int bPoint;
+  int mNumber;              /* bit i: an integer is just what the key's part i is looked up by */
+  int nPoint;               /* values of the row that are got at once */
+  short aPoint[POINT_MOST]; /* their declared columns */
 } Plan;
 
 /* ---- tables ----------------------------------------------------------------------------------- */
@@ -186,6 +193,7 @@ struct VtabCursor {
   int bEof;
   signed char eInner; /* no outer join runs: 1, 0, or -1: not asked yet */
   int bRowid;         /* xRowid was asked of this row */
+  int bUsed;          /* by an xFilter, which is to be ended */
   /* Rows at hand: aRow[iRow] is where it stands, if nRow > 1. */
   unsigned int iRow, nRow;
   unsigned int nAsk;    /* how many to get next time */
@@ -205,9 +213,7 @@ struct VtabCursor {
   mmapsync_filter *pFilter;    /* or NULL */
   RowCheck *aCheck;            /* sqlite3_malloc */
   int nCheck, nCheckAlloc;
-  sqlite3_value **apHeld; /* whose bytes the checks point to */
-  int nHeld, nHeldAlloc;
-  ByteChunk *pBytes;     /* the same for lists */
+  ByteChunk *pBytes;     /* what the checks point to */
   sqlite3_stmt *pNumber; /* makes numbers of text */
   int nSkip;             /* Route.nSkip, where that can be done now */
   /* Rows that were sorted or looked up all at once: WALK_LIST. */
@@ -236,6 +242,16 @@ int vtabDisconnect(sqlite3_vtab *pVtab);
 ** or an error code with a sentence in base.zErrMsg. */
 int vtabMatch(VtabTable *p);
 
+/* The sentence that zWant is none of the channel's tables, and which there are (sqlite3_malloc); NULL: out of memory.
+** The channel is pinned, with its image. */
+char *vtabNoTable(Channel *pChannel, const char *zWant);
+
+/* ---- verify.c --------------------------------------------------------------------------------- */
+
+/* The method xIntegrity, which SQLite calls from 3.44 on. */
+int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, int bQuick,
+                  char **pzOut);
+
 /* ---- vtabouter.c ------------------------------------------------------------------------------ */
 
 /* Whether it is sure that no running statement of the connection has an outer join. */
@@ -263,7 +279,7 @@ int planSlice(const PlanTerm *pTerm, char aff);
 void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
                  sqlite3_int64 nLimit, Route *pRoute);
 
-/* The share of all rows that match the plan's terms. */
+/* The share of all rows that match the plan's terms, of which apValue has the values that are known. */
 double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue);
 
 /* Whether SQLite orders text otherwise than the core does, by this collation: BINARY compares UTF-16 byte by
@@ -311,17 +327,16 @@ int walkRange(VtabCursor *pCur);
 /* Gets rows, and stands on the first of them; or at the end. */
 int cursorFill(VtabCursor *pCur);
 
+/* Stands on the first row of the current range, which is all rows, none of which is left out; or stays at the end: for
+** a cursor that was reset. */
+int walkFirst(VtabCursor *pCur);
+
 /* ---- vtabcheck.c ------------------------------------------------------------------------------ */
 
-/* Gives a value to the cursor, until it is reset. */
-int checkHold(VtabCursor *pCur, sqlite3_value *pVal);
+/* Adds a term that is to be compared row by row.  Bytes that its value points to stay where they are. */
+int checkAdd(VtabCursor *pCur, const RowCheck *pCheck);
 
-/* Adds a term that is to be compared row by row.  pVal: the value that v's bytes are of, which is copied because
-** the arguments of xFilter are gone when the next row is asked for; or NULL: they stay. */
-int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal);
-
-/* Adds a term of which one value of a list must be equal; pCheck is without it.  What the values' bytes are of is
-** the caller's, and stays. */
+/* Adds a term of which one value of a list must be equal, of at least one; pCheck is without it. */
 int checkList(VtabCursor *pCur, const RowCheck *pCheck, const mmapsync_value *aValue, int nValue);
 
 /* Whether a row matches all of them: SQLITE_OK or an error. */

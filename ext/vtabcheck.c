@@ -20,23 +20,7 @@
 
 /* ---- checks ----------------------------------------------------------------------------------- */
 
-int checkHold(VtabCursor *pCur, sqlite3_value *pVal) {
-  if (pCur->nHeld == pCur->nHeldAlloc) {
-    int nNew = pCur->nHeldAlloc == 0 ? 4 : pCur->nHeldAlloc * 2;
-    sqlite3_value **apNew = sqlite3_realloc64(pCur->apHeld, sizeof(*apNew) * (size_t)nNew);
-    if (apNew == NULL) {
-      sqlite3_value_free(pVal);
-      return SQLITE_NOMEM;
-    }
-    pCur->apHeld = apNew;
-    pCur->nHeldAlloc = nNew;
-  }
-  pCur->apHeld[pCur->nHeld++] = pVal;
-  return SQLITE_OK;
-}
-
-int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal) {
-  RowCheck check = *pCheck;
+int checkAdd(VtabCursor *pCur, const RowCheck *pCheck) {
   if (pCur->nCheck == pCur->nCheckAlloc) {
     int nNew = pCur->nCheckAlloc == 0 ? 4 : pCur->nCheckAlloc * 2;
     RowCheck *aNew = sqlite3_realloc64(pCur->aCheck, sizeof(*aNew) * (size_t)nNew);
@@ -44,21 +28,7 @@ int checkAdd(VtabCursor *pCur, const RowCheck *pCheck, sqlite3_value *pVal) {
     pCur->aCheck = aNew;
     pCur->nCheckAlloc = nNew;
   }
-  if (pVal != NULL && (check.v.type == MMAPSYNC_TEXT || check.v.type == MMAPSYNC_BLOB)) {
-    sqlite3_value *pHeld = sqlite3_value_dup(pVal);
-    int rc;
-    if (pHeld == NULL) return SQLITE_NOMEM;
-    rc = checkHold(pCur, pHeld);
-    if (rc != SQLITE_OK) return rc;
-    check.v.u.p = check.v.type == MMAPSYNC_TEXT ? (const void *)sqlite3_value_text(pHeld)
-                                                : sqlite3_value_blob(pHeld);
-    check.v.n = (uint32_t)sqlite3_value_bytes(pHeld);
-    if (check.v.u.p == NULL) {
-      if (check.v.n > 0 || check.v.type == MMAPSYNC_TEXT) return SQLITE_NOMEM;
-      check.v.u.p = "";
-    }
-  }
-  pCur->aCheck[pCur->nCheck++] = check;
+  pCur->aCheck[pCur->nCheck++] = *pCheck;
   return SQLITE_OK;
 }
 
@@ -82,12 +52,12 @@ int checkList(VtabCursor *pCur, const RowCheck *pCheck, const mmapsync_value *aV
   const int iFirst = pCur->nCheck;
   RowCheck check = *pCheck;
   int i, rc = SQLITE_OK;
-  assert(check.op == MMAPSYNC_EQ && check.nList == 0);
+  assert(check.op == MMAPSYNC_EQ && check.nList == 0 && nValue > 0);
   for (i = 0; i < nValue && rc == SQLITE_OK; i++) {
     check.v = aValue[i];
-    rc = checkAdd(pCur, &check, NULL);
+    rc = checkAdd(pCur, &check);
   }
-  if (rc != SQLITE_OK || nValue == 0) return rc;
+  if (rc != SQLITE_OK) return rc;
   qsort(&pCur->aCheck[iFirst], (size_t)nValue, sizeof(check), aOrder[check.eColl]);
   pCur->aCheck[iFirst].nList = nValue;
   return SQLITE_OK;
@@ -197,7 +167,7 @@ typedef struct Sorter {
 } Sorter;
 
 /*
-** Compares two rows.  Without an answer, p->rc is set.
+** Compares two rows, while p->rc is SQLITE_OK.  Without an answer, it is set.
 */
 static int sortCompare(Sorter *p, unsigned int a, unsigned int b) {
   int i, c = 0;
@@ -216,7 +186,7 @@ static int sortCompare(Sorter *p, unsigned int a, unsigned int b) {
     }
     if (p->aBy[i].bDesc) c = -c;
   }
-  if (++p->nCompare % CURSOR_PATIENT == 0 && p->rc == SQLITE_OK) p->rc = vtabInterrupted(p->p);
+  if (++p->nCompare % CURSOR_PATIENT == 0) p->rc = vtabInterrupted(p->p);
   return c;
 }
 
@@ -257,7 +227,7 @@ int listSort(VtabCursor *pCur, const Plan *pPlan) {
   if (aTo == NULL) return SQLITE_NOMEM;
   for (nRun = 1; nRun < n && sort.rc == SQLITE_OK; nRun = nRun > n / 2 ? n : nRun * 2) {
     unsigned int *aSwap = aFrom;
-    for (i = 0; i < n; i += 2 * nRun) {
+    for (i = 0;; i += 2 * nRun) {
       unsigned int na = n - i < nRun ? n - i : nRun;
       unsigned int nb = n - i - na < nRun ? n - i - na : nRun;
       sortMerge(&sort, aFrom + i, na, aFrom + i + na, nb, aTo + i);

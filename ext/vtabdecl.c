@@ -175,10 +175,7 @@ static char *tableDeclaration(sqlite3 *db, const mmapsync_table *pTab) {
   return sqlite3_str_finish(pSql);
 }
 
-/*
-** Says which tables there are, because zWant is not among them.
-*/
-static char *noSuchTable(Channel *pChannel, const char *zWant) {
+char *vtabNoTable(Channel *pChannel, const char *zWant) {
   enum { kMost = 20 };
   sqlite3_str *pStr = sqlite3_str_new(registryDb(pChannel->pRegistry));
   int n = mmapsync_table_count(pChannel->pImage);
@@ -206,7 +203,7 @@ static const mmapsync_table *tableChoose(Channel *pChannel, const char *zArg, co
   if (pTab == NULL && zArg == NULL && mmapsync_table_count(pChannel->pImage) == 1) {
     pTab = mmapsync_table_at(pChannel->pImage, 0);
   }
-  if (pTab == NULL) *pzErr = noSuchTable(pChannel, zWant);
+  if (pTab == NULL) *pzErr = vtabNoTable(pChannel, zWant);
   return pTab;
 }
 
@@ -223,7 +220,7 @@ int vtabDisconnect(sqlite3_vtab *pVtab) {
     p->pFree = pCur->pNext;
     cursorFree(pCur);
   }
-  for (i = 0; i < p->nCol && p->aCol != NULL; i++) sqlite3_free(p->aCol[i].zName);
+  for (i = 0; i < p->nCol; i++) sqlite3_free(p->aCol[i].zName);
   sqlite3_free(p->aCol);
   sqlite3_free(p->aPk);
   sqlite3_free(p->aMap);

@@ -23,6 +23,8 @@
 
 #include <string.h>
 
+#include "always.h"
+
 #define DEPTH 32  /* of parentheses that are followed */
 #define NAME  128 /* bytes of a name that are looked at, with the NUL */
 
@@ -52,7 +54,7 @@ static Token textQuoted(Text *t, char cEnd) {
   const int bText = cEnd == '\'';
   size_t n = 0;
   for (t->z++;; t->z++) {
-    if (*t->z == '\0') return T_ODD;
+    if (NEVER(*t->z == '\0')) return T_ODD; /* SQLite has found the end */
     if (*t->z == cEnd) {
       t->z++;
       if (cEnd == ']' || *t->z != cEnd) break;
@@ -95,7 +97,7 @@ static Token textNext(Text *t) {
   case '@':
   case '#': /* a parameter, whose name may be a word; of Tcl's, which may hold anything, the plain ones */
     for (t->z++; isWord(*t->z);) t->z++;
-    return *t->z == ':' || (*t->z == '(' && t->c != ':') ? T_ODD : T_OTHER;
+    return *t->z == ':' || *t->z == '(' ? T_ODD : T_OTHER;
   default: break;
   }
   if (!isWord(*t->z)) {
@@ -141,7 +143,7 @@ static int textInner(sqlite3 *db, const char *zSql) {
   static const char *const azTable[] = {"FROM", "JOIN", NULL};
   static const char *const azEnd[] = {"WHERE", "GROUP",     "HAVING", "ORDER", "LIMIT",
                                       "UNION", "INTERSECT", "EXCEPT", NULL};
-  static const char *const azSelect[] = {"SELECT", "VALUES", "WITH", NULL};
+  static const char *const azSelect[] = {"SELECT", "VALUES", NULL}; /* WITH may be a name */
   Text t = {.db = db, .z = zSql};
   unsigned char aFrom[DEPTH] = {0}; /* in a FROM clause, for each open parenthesis */
   int iDepth = 0;
@@ -149,11 +151,11 @@ static int textInner(sqlite3 *db, const char *zSql) {
   int bIn = 0;    /* or a list in parentheses */
   for (;;) {
     Token e = textNext(&t);
-    if (e == T_END) return !bTable && !bIn;
+    if (e == T_END) return ALWAYS(!bTable && !bIn); /* it is a statement */
     if (e == T_ODD || (e == T_WORD && isOneOf(t.zName, azOuter))) return 0;
     if (e == T_WORD && bTable && isOneOf(t.zName, azSelect)) {
-      if (iDepth == 0) return 0;
-      aFrom[iDepth] = 0; /* a SELECT in parentheses */
+      if (NEVER(iDepth == 0)) return 0; /* a SELECT there is in parentheses */
+      aFrom[iDepth] = 0;
       bTable = 0;
     } else if (e == T_WORD || e == T_NAME) {
       if (bTable || bIn) {
@@ -174,7 +176,8 @@ static int textInner(sqlite3 *db, const char *zSql) {
     } else if (bTable || bIn) {
       return 0;
     } else if (t.c == ')') {
-      if (iDepth-- == 0) return 0;
+      if (NEVER(iDepth == 0)) return 0; /* each of them was opened */
+      iDepth--;
     } else if (t.c == ',') {
       bTable = aFrom[iDepth];
     }

@@ -131,11 +131,68 @@ static const OpName *opName(int op) {
   return &aOpName[i];
 }
 
-static void textColumn(sqlite3_str *pStr, int iCol) {
+/* Text that is put together, and the room for most.  Statements may be prepared anew each time, so this is quick. */
+typedef struct Text {
+  char *z; /* aRoom, or sqlite3_malloc */
+  size_t n, nRoom;
+  int bNomem;
+  char aRoom[PLAN_TEXT];
+} Text;
+
+static void textStart(Text *t) {
+  t->z = t->aRoom;
+  t->n = 0;
+  t->nRoom = sizeof(t->aRoom);
+  t->bNomem = 0;
+}
+
+static void textAdd(Text *t, const char *z, size_t n) {
+  if (t->nRoom - t->n <= n) {
+    const size_t nNew = 2 * (t->nRoom + n);
+    char *zNew = sqlite3_realloc64(t->z == t->aRoom ? NULL : t->z, nNew);
+    if (zNew == NULL) {
+      t->bNomem = 1;
+      return;
+    }
+    if (t->z == t->aRoom) memcpy(zNew, t->aRoom, t->n);
+    t->z = zNew;
+    t->nRoom = nNew;
+  }
+  memcpy(t->z + t->n, z, n);
+  t->n += n;
+}
+
+static void textWord(Text *t, const char *z) { textAdd(t, z, strlen(z)); }
+static void textChar(Text *t, char c) { textAdd(t, &c, 1); }
+
+static void textNumber(Text *t, sqlite3_uint64 x, unsigned base) {
+  char z[24];
+  size_t i = sizeof(z);
+  do {
+    z[--i] = "0123456789abcdef"[x % base];
+    x /= base;
+  } while (x != 0);
+  textAdd(t, z + i, sizeof(z) - i);
+}
+
+/*
+** The text, of sqlite3_malloc; NULL: out of memory.
+*/
+static char *textEnd(Text *t) {
+  char *z = NULL;
+  textChar(t, '\0');
+  if (!t->bNomem && t->z != t->aRoom) return t->z;
+  if (!t->bNomem) z = sqlite3_malloc64(t->n);
+  if (z != NULL) memcpy(z, t->aRoom, t->n);
+  if (t->z != t->aRoom) sqlite3_free(t->z);
+  return z;
+}
+
+static void textColumn(Text *t, int iCol) {
   if (iCol < 0) {
-    sqlite3_str_appendchar(pStr, 1, 'r');
+    textChar(t, 'r');
   } else {
-    sqlite3_str_appendf(pStr, "%d", iCol);
+    textNumber(t, (sqlite3_uint64)iCol, 10);
   }
 }
 
@@ -146,60 +203,60 @@ static const char *columnName(const VtabTable *p, int iCol) {
 /*
 ** The terms that the route's key serves, or the others, for people.  How many there are.
 */
-static int textPeople(const VtabTable *p, const Plan *pPlan, int bKey, sqlite3_str *pStr) {
+static int textPeople(const VtabTable *p, const Plan *pPlan, int bKey, Text *t) {
   int n = 0;
   int i;
   for (i = 0; i < pPlan->nTerm; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[i];
     if (((pTerm->flags & TERM_KEY) != 0) != bKey) continue;
-    sqlite3_str_appendall(pStr, n++ > 0 ? " AND " : bKey ? " (" : " | ");
-    sqlite3_str_appendall(pStr, columnName(p, pTerm->iCol));
+    textWord(t, n++ > 0 ? " AND " : bKey ? " (" : " | ");
+    textWord(t, columnName(p, pTerm->iCol));
     if ((pTerm->flags & TERM_LIST) != 0) {
-      sqlite3_str_appendall(pStr, " IN ?");
+      textWord(t, " IN ?");
     } else {
-      sqlite3_str_appendf(pStr, "%s%s", opName(pTerm->op)->zName,
-                          (pTerm->flags & TERM_NULL) != 0 ? "NULL" : "?");
+      textWord(t, opName(pTerm->op)->zName);
+      textWord(t, (pTerm->flags & TERM_NULL) != 0 ? "NULL" : "?");
     }
   }
-  if (n > 0 && bKey) sqlite3_str_appendchar(pStr, 1, ')');
+  if (n > 0 && bKey) textChar(t, ')');
   return n;
 }
 
 static char *planText(const VtabTable *p, const Plan *pPlan, int *pbFilter) {
-  sqlite3_str *pStr = sqlite3_str_new(registryDb(p->pRegistry));
+  Text t;
   int i, j;
-  sqlite3_str_appendf(pStr, "%llx%s%s", pPlan->mUsed, pPlan->bDistinct ? "u" : "",
-                      pPlan->bOffset ? "s" : "");
+  textStart(&t);
+  textNumber(&t, pPlan->mUsed, 16);
+  if (pPlan->bDistinct) textChar(&t, 'u');
+  if (pPlan->bOffset) textChar(&t, 's');
   for (i = 0; i < pPlan->nTerm; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[i];
-    sqlite3_str_appendchar(pStr, 1, ';');
-    textColumn(pStr, pTerm->iCol);
-    sqlite3_str_appendchar(pStr, 1, aCollLetter[pTerm->eColl]);
-    sqlite3_str_appendchar(pStr, 1, opName(pTerm->op)->c);
+    textChar(&t, ';');
+    textColumn(&t, pTerm->iCol);
+    textChar(&t, aCollLetter[pTerm->eColl]);
+    textChar(&t, opName(pTerm->op)->c);
     for (j = 0; aFlagLetter[j] != '\0'; j++) {
-      if ((pTerm->flags >> j & 1) != 0) sqlite3_str_appendchar(pStr, 1, aFlagLetter[j]);
+      if ((pTerm->flags >> j & 1) != 0) textChar(&t, aFlagLetter[j]);
     }
   }
   if (pPlan->eOrder != PLAN_ANY) {
     for (i = 0; i < pPlan->nOrder; i++) {
-      sqlite3_str_appendchar(pStr, 1, i > 0 ? ',' : pPlan->eOrder == PLAN_ORDERED ? '>' : '#');
-      textColumn(pStr, pPlan->aOrder[i].iCol);
-      if (pPlan->aOrder[i].bDesc) sqlite3_str_appendchar(pStr, 1, '-');
+      textChar(&t, i > 0 ? ',' : pPlan->eOrder == PLAN_ORDERED ? '>' : '#');
+      textColumn(&t, pPlan->aOrder[i].iCol);
+      if (pPlan->aOrder[i].bDesc) textChar(&t, '-');
     }
   }
-  (void)textPeople(p, pPlan, 1, pStr);
-  *pbFilter = textPeople(p, pPlan, 0, pStr) > 0;
+  (void)textPeople(p, pPlan, 1, &t);
+  *pbFilter = textPeople(p, pPlan, 0, &t) > 0;
   if (pPlan->eOrder != PLAN_ANY) {
     for (i = 0; i < pPlan->nOrder; i++) {
       const PlanOrder *pOrder = &pPlan->aOrder[i];
-      sqlite3_str_appendf(pStr, "%s%s%s",
-                          i > 0                           ? ","
-                          : pPlan->eOrder == PLAN_ORDERED ? " ORDER BY "
-                                                          : " GROUP BY ",
-                          columnName(p, pOrder->iCol), pOrder->bDesc ? " DESC" : "");
+      textWord(&t, i > 0 ? "," : pPlan->eOrder == PLAN_ORDERED ? " ORDER BY " : " GROUP BY ");
+      textWord(&t, columnName(p, pOrder->iCol));
+      if (pOrder->bDesc) textWord(&t, " DESC");
     }
   }
-  return sqlite3_str_finish(pStr);
+  return textEnd(&t);
 }
 
 static short readColumn(const char **pz) {
@@ -230,7 +287,7 @@ static void planRead(const char *zText, Plan *pPlan) {
   if (*z == 's') z++;
   while (*z == ';') {
     PlanTerm *pTerm = &pPlan->aTerm[pPlan->nTerm++];
-    const char *pFlag;
+    size_t n;
     int i = 0;
     assert(pPlan->nTerm <= PLAN_TERMS);
     z++;
@@ -240,9 +297,8 @@ static void planRead(const char *zText, Plan *pPlan) {
     pTerm->op = aOpName[i].op;
     z++;
     pTerm->flags = 0;
-    while (*z != '\0' && (pFlag = strchr(aFlagLetter, *z)) != NULL) {
-      pTerm->flags |= (unsigned char)(1 << (pFlag - aFlagLetter));
-      z++;
+    for (n = strspn(z, aFlagLetter); n > 0; n--) {
+      pTerm->flags |= (unsigned char)(1 << (strchr(aFlagLetter, *z++) - aFlagLetter));
     }
   }
   if (*z == '>' || *z == '#') {
@@ -273,6 +329,35 @@ static int planGone(const VtabTable *p, const Plan *pPlan) {
 }
 
 /*
+** Notes what a lookup of one row by all terms need not find out each time.  The columns whose values are got at once are
+** all that the statement may want, where these are some: then the waits for the memory they are in overlap.
+*/
+static void planPoint(const VtabTable *p, Plan *pPlan) {
+  const Route *pRoute = &pPlan->route;
+  sqlite3_uint64 m = pPlan->mUsed;
+  int n = 0;
+  int i;
+  pPlan->mNumber = pPlan->nPoint = 0;
+  pPlan->bPoint = pRoute->bUnique && pRoute->nEq == pPlan->nTerm && !pRoute->bList &&
+                  !pPlan->bOffset && pPlan->iGone < 0;
+  if (!pPlan->bPoint) return;
+  for (i = 0; i < pRoute->nEq; i++) {
+    const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
+    const unsigned types = mmapsync_column_about(p->pTab, columnOf(p, pTerm->iCol))->types;
+    if ((pTerm->flags & TERM_NULL) == 0 && columnAffinity(p, pTerm->iCol) >= AFF_NUMERIC &&
+        (types & MMAPSYNC_TYPES_NUMERIC_TEXT) == 0) {
+      pPlan->mNumber |= 1 << i;
+    }
+  }
+  for (i = 0; i < p->nCol && i < 63; i++) {
+    if ((m >> i & 1) == 0 || p->aMap[i] < 0) continue;
+    if (n < POINT_MOST) pPlan->aPoint[n] = (short)i;
+    n++;
+  }
+  if (n >= POINT_LEAST && n <= POINT_MOST) pPlan->nPoint = n;
+}
+
+/*
 ** The plan for an idxStr.  Statements run again and again with the same ones, so the last few are kept.
 */
 const Plan *planGet(VtabTable *p, const char *zText) {
@@ -290,6 +375,7 @@ const Plan *planGet(VtabTable *p, const char *zText) {
   planRead(zText, pPlan);
   pPlan->iGone = planGone(p, pPlan);
   routeChoose(p, pPlan, NULL, -1, &pPlan->route);
+  planPoint(p, pPlan);
   pPlan->iImage = 0;
   if (strlen(zText) < PLAN_TEXT) {
     strcpy(pPlan->zText, zText);
@@ -453,7 +539,7 @@ static int termPart(const PlanTerm *pTerm, sqlite3_value *pVal) {
   Pattern pattern;
   if (z == NULL) return 0;
   valuePattern(z, pTerm->op == PLAN_GLOB, &pattern);
-  return pattern.nPart > 0 && pattern.iPart > 0;
+  return pattern.iPart > 0;
 }
 
 /*
@@ -583,7 +669,7 @@ static int planOffset(const PlanWork *w) {
   if (n != w->plan.nTerm) return 0;
   for (i = 0; i < w->plan.nTerm; i++) {
     const PlanTerm *pTerm = &w->plan.aTerm[i];
-    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16 || i >= 16) return 0;
+    if ((pTerm->flags & TERM_OMIT) == 0 || w->aCons[i] >= 16) return 0;
     if ((pTerm->op == MMAPSYNC_LE || pTerm->op == MMAPSYNC_GE) &&
         (pTerm->flags & TERM_CONST) == 0) {
       return 0;
@@ -659,7 +745,8 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
   w.plan.mUsed = pInfo->colUsed;
   pInfo->estimatedRows = (sqlite3_int64)DEFAULT_ROWS;
   pInfo->estimatedCost = 3 * DEFAULT_ROWS;
-  if (pinned && vtabMatch(p) == SQLITE_OK) {
+  if (pinned) rc = vtabMatch(p);
+  if (pinned && rc == SQLITE_OK) {
     planTerms(&w);
     planOrder(&w);
     routeChoose(p, &w.plan, w.apValue, w.iOffset < 0 ? w.nLimit : -1, &w.plan.route);
@@ -669,9 +756,13 @@ int vtabBestIndex(sqlite3_vtab *pVtab, sqlite3_index_info *pInfo) {
     planTell(&w);
   }
   sqlite3_free(zErr);
-  sqlite3_free(p->base.zErrMsg);
-  p->base.zErrMsg = NULL;
-  /* But IS NULL of what was declared NOT NULL is false to SQLite, and perhaps will not be run. */
+  /* But IS NULL of what was declared NOT NULL, or is in the key of a table WITHOUT ROWID, is false to SQLite, and perhaps
+  ** will not be run. */
+  if (rc != SQLITE_NOMEM && (p->nPk == 0 || pInfo->colUsed == 0)) rc = SQLITE_OK;
+  if (rc == SQLITE_OK) {
+    sqlite3_free(p->base.zErrMsg);
+    p->base.zErrMsg = NULL;
+  }
   if (pinned && p->iImage == p->pChannel->iImage && (pInfo->colUsed & p->mNull) != 0) {
     rc = vtabMissing(p, pInfo->colUsed & p->mNull);
   }

@@ -186,7 +186,11 @@ static int routePart(const VtabTable *p, int iKey, int i, mmapsync_part_def *pOu
     i -= pKey->nparts;
     break;
   }
-  if (i > 0 || p->pInfo->rowid >= 0) return 0;
+  if (p->pInfo->rowid >= 0) return 0;
+  if (i > 0) {
+    *pbDone = 1;
+    return 0;
+  }
   pOut->column = PART_NUMBER;
   pOut->collation = MMAPSYNC_BINARY;
   pOut->desc = 0;
@@ -295,7 +299,7 @@ static int routeSkip(const VtabTable *p, const Plan *pPlan, const Route *pRoute)
       if (p->aMap[i] == pPart->column) mLeft &= ~((sqlite3_uint64)1 << i);
     }
   }
-  if (mLeft != 0 || n == 0) return 0;
+  if (mLeft != 0 || n == 0 || n > PLAN_PARTS) return 0;
   return n == pKey->nparts && (pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0 ? 0 : n;
 }
 
@@ -311,12 +315,12 @@ static double keyRows(const mmapsync_key_info *pKey, int n, sqlite3_uint64 nRow)
   sqlite3_uint64 nEst = 1;
   if (n == 0) return (double)nRow;
   assert(pKey != NULL);
-  if (pKey->distinct != NULL && pKey->distinct[n - 1] > 0) {
+  if (pKey->distinct[n - 1] > 0) {
     return (double)nRow / (double)pKey->distinct[n - 1];
   }
   if ((pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0) {
     int nBit = 0;
-    while (nBit < 63 && (nRow >> nBit) > 1) nBit++;
+    while (nRow >> nBit > 1) nBit++;
     nEst = (sqlite3_uint64)1 << (nBit * (pKey->nparts - n) / pKey->nparts);
   } else {
     nEst = n >= 6 ? 5 : (sqlite3_uint64)(11 - n);
@@ -332,7 +336,7 @@ static double columnShare(const VtabTable *p, int c) {
   int k;
   for (k = 0; k < p->pInfo->nkeys; k++) {
     const mmapsync_key_info *pKey = mmapsync_key_about(p->pTab, k);
-    if (pKey->parts[0].column == c && pKey->distinct != NULL && pKey->distinct[0] > 0) {
+    if (pKey->parts[0].column == c && pKey->distinct[0] > 0) {
       return 1.0 / (double)pKey->distinct[0];
     }
   }
@@ -382,7 +386,7 @@ double routeMatches(const VtabTable *p, const Plan *pPlan, sqlite3_value **apVal
   double r = 1;
   int i;
   for (i = 0; i < pPlan->nTerm; i++) {
-    r *= termShare(p, &pPlan->aTerm[i], apValue != NULL ? apValue[i] : NULL);
+    r *= termShare(p, &pPlan->aTerm[i], apValue[i]);
   }
   return r;
 }
@@ -539,13 +543,17 @@ void routeChoose(const VtabTable *p, const Plan *pPlan, sqlite3_value **apValue,
       r.bUnique = (pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0 && r.nEq == pKey->nparts;
       if (r.nEq < nPart && !r.bList) partBounds(p, pPlan, &pKey->parts[r.nEq], &r);
     }
+    if (k >= 0 && r.nEq == 0 && r.iFrom < 0 && r.iTo < 0 && pPlan->eOrder == PLAN_ANY &&
+        !pPlan->bDistinct) {
+      continue; /* nothing that the rows as they stand do not give */
+    }
     rCost = routeWeigh(p, pPlan, apValue, nLimit, &r);
     if (k >= 0 && routeTerms(&r) == 0 && r.nSkip == 0 &&
         (pPlan->eOrder == PLAN_ANY || !r.bOrdered)) {
-      continue; /* nothing that the rows as they stand do not give */
+      continue; /* nor does this */
     }
     if (mMarked != 0 && routeTerms(&r) == mMarked) rCost /= 1000;
-    if (k == ROUTE_ROWS || rCost < rBest || (rCost == rBest && r.bUnique > pBest->bUnique)) {
+    if (k == ROUTE_ROWS || rCost < rBest) {
       *pBest = r;
       rBest = rCost;
     }

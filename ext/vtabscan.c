@@ -22,11 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "always.h"
+
 #define BYTES_FIRST 4096 /* of copied texts, in the first chunk; the next one has twice as many, */
 #define BYTES_MOST  1048576 /* up to this */
 #define FEW_ROWS    32      /* looked at at once */
-#define POINT_LEAST 3       /* values of a row that are got at once */
-#define POINT_MOST  12
 
 /* The value of a term. */
 typedef struct TermValue {
@@ -253,14 +253,15 @@ static int numberWindow(Scan *s, int i) {
   TermValue *pVal = &s->a[i];
   sqlite3_uint64 lo = 0, hi = s->p->pInfo->rows;
   pVal->bServed = 1;
-  if (pTerm->op == MMAPSYNC_ISNOT && pVal->v.type == MMAPSYNC_NULL) return SQLITE_OK;
-  if ((pTerm->flags & TERM_LIST) != 0 || pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
+  if (pTerm->op == MMAPSYNC_NE || pTerm->op == MMAPSYNC_ISNOT) {
+    RowCheck check = {.iColumn = -1, .op = pTerm->op, .eColl = MMAPSYNC_BINARY, .v = pVal->v};
+    /* A number is not NULL, nor text. */
+    if (check.v.type != MMAPSYNC_INTEGER && check.v.type != MMAPSYNC_REAL) return SQLITE_OK;
+    return checkAdd(pCur, &check);
+  }
+  if ((pTerm->flags & TERM_LIST) != 0) {
     RowCheck check = {.iColumn = -1, .op = pTerm->op, .eColl = MMAPSYNC_BINARY};
     int j;
-    if ((pTerm->flags & TERM_LIST) == 0) {
-      check.v = pVal->v;
-      return checkAdd(pCur, &check, s->argv[i]);
-    }
     assert(pVal->aList != NULL || pVal->nList == 0);
     for (j = 0; j < pVal->nList; j++) {
       if (pVal->aList[j].type > MMAPSYNC_REAL) pVal->aList[j].type = MMAPSYNC_NULL;
@@ -384,7 +385,7 @@ static int lookup(Scan *s, int *pbOrdered) {
     if (pVal->v.type == MMAPSYNC_NULL) bNull = 1;
   }
   if (bList) {
-    int bRows = pRoute->bUnique && !bNull && s->pPlan->eOrder == PLAN_ANY && pRoute->nSkip == 0;
+    int bRows = pRoute->bUnique && !bNull && s->pPlan->eOrder == PLAN_ANY;
     pCur->eWalk = bRows ? WALK_LIST : WALK_KEY;
     rc = lookupList(s, aVal, n, bRows);
   } else if (pRoute->bUnique && n == pRoute->nEq && !bNull) {
@@ -456,12 +457,17 @@ static int termChecks(Scan *s, int i, int bNumbers, int bHold) {
   int rc = SQLITE_OK;
   if (pTerm->op >= PLAN_LIKE) {
     check.op = MMAPSYNC_GE;
-    rc = checkAdd(s->pCur, &check, NULL);
+    rc = checkAdd(s->pCur, &check);
     check.op = MMAPSYNC_LT;
     check.v = pVal->vEnd;
-    return rc == SQLITE_OK ? checkAdd(s->pCur, &check, NULL) : rc;
+    return rc == SQLITE_OK ? checkAdd(s->pCur, &check) : rc;
   }
-  if ((pTerm->flags & TERM_LIST) == 0) return checkAdd(s->pCur, &check, bHold ? s->argv[i] : NULL);
+  if ((pTerm->flags & TERM_LIST) == 0) {
+    if (bHold) rc = scanCopy(s, &check.v);
+    if (rc == SQLITE_OK) rc = checkAdd(s->pCur, &check);
+    if (bHold) scanHold(s);
+    return rc;
+  }
   if (bHold) scanHold(s);
   return checkList(s->pCur, &check, pVal->aList, pVal->nList);
 }
@@ -500,7 +506,8 @@ static int scanFilter(Scan *s) {
   if (n > 0) {
     int rc = mmapsync_filter_open(s->p->pTab, aTerm, n, &s->pCur->pFilter);
     if (rc == MMAPSYNC_NOMEM) return SQLITE_NOMEM;
-    if (rc != MMAPSYNC_OK) return vtabFail(s->p, rc);
+    /* Each term is a good one; of the values of a list there are 2^26 at most, for SQLite gives no more memory. */
+    if (NEVER(rc != MMAPSYNC_OK)) return vtabFail(s->p, rc);
   }
   return SQLITE_OK;
 }
@@ -627,19 +634,15 @@ static int scanStart(Scan *s) {
 }
 
 /*
-** Gets all values that the statement may want of the row, where these are some: then the waits for the memory they
-** are in overlap.  What cannot be got is left to xColumn, which says why.
+** Gets values of the row.  What cannot be got is left to xColumn, which says why.
 */
-static void pointValues(VtabCursor *pCur, sqlite3_uint64 mUsed) {
-  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+static void pointValues(VtabCursor *pCur, const Plan *pPlan) {
+  const VtabTable *p = (const VtabTable *)pCur->base.pVtab;
   int i;
-  if (__builtin_popcountll(mUsed) < POINT_LEAST || __builtin_popcountll(mUsed) > POINT_MOST) return;
-  for (; mUsed != 0; mUsed &= mUsed - 1) {
-    ColumnBlock *pBlock;
-    i = __builtin_ctzll(mUsed);
-    if (i >= p->nCol || i == 63 || p->aMap[i] < 0) continue;
-    pBlock = &pCur->aBlock[i];
-    if (mmapsync_get(p->pTab, pCur->row, p->aMap[i], &pBlock->point) == MMAPSYNC_OK) {
+  for (i = 0; i < pPlan->nPoint; i++) {
+    const int iCol = pPlan->aPoint[i];
+    ColumnBlock *pBlock = &pCur->aBlock[iCol];
+    if (mmapsync_get(p->pTab, pCur->row, p->aMap[iCol], &pBlock->point) == MMAPSYNC_OK) {
       pBlock->iFill = pCur->iFill;
       pBlock->xGet = columnPoint;
       pBlock->bEnds = 0; /* asking takes longer than looking at one text */
@@ -658,9 +661,16 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   int i, rc;
   for (i = 0; i < pRoute->nEq; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
+    sqlite3_value *pVal = argv[pRoute->aEq[i]];
     int e;
+    if ((pPlan->mNumber >> i & 1) != 0 && sqlite3_value_type(pVal) == SQLITE_INTEGER) {
+      aVal[i].type = MMAPSYNC_INTEGER;
+      aVal[i].n = 0;
+      aVal[i].u.i = sqlite3_value_int64(pVal);
+      continue;
+    }
     if (pTerm->flags & TERM_NULL) return 0;
-    e = routeValue(p, pTerm, argv[pRoute->aEq[i]], &aVal[i]);
+    e = routeValue(p, pTerm, pVal, &aVal[i]);
     if (e == VALUE_NONE) return 1;
     if (e != VALUE_EXACT || aVal[i].type == MMAPSYNC_NULL) return 0;
   }
@@ -668,11 +678,52 @@ static int scanPoint(VtabCursor *pCur, const Plan *pPlan, sqlite3_value **argv, 
   if (rc == MMAPSYNC_OK) {
     pCur->row = row;
     pCur->bEof = 0;
-    pointValues(pCur, pPlan->mUsed);
+    pointValues(pCur, pPlan);
   } else if (rc != MMAPSYNC_NOTFOUND) {
     *pRc = vtabFail(p, rc);
   }
   return 1;
+}
+
+/*
+** Begins a walk over all rows, in an order that the route gives, or in any: what lookup() comes to without terms.
+*/
+static int scanWhole(VtabCursor *pCur, const Plan *pPlan) {
+  const Route *pRoute = &pPlan->route;
+  const VtabTable *p = (const VtabTable *)pCur->base.pVtab;
+  pCur->rowLo = pCur->lo = 0;
+  pCur->rowHi = pCur->hi = p->pInfo->rows;
+  pCur->eWalk = WALK_ROWS;
+  pCur->iKey = pRoute->iKey;
+  pCur->bReverse = pPlan->eOrder != PLAN_ANY && pRoute->bReverse;
+  if (pRoute->iKey >= 0 && pRoute->nSkip > 0) {
+    pCur->eWalk = WALK_KEY;
+    pCur->nSkip = pRoute->nSkip;
+  } else if (pRoute->iKey >= 0 && pPlan->eOrder != PLAN_ANY &&
+             (mmapsync_key_about(p->pTab, pRoute->iKey)->flags & MMAPSYNC_KEY_ORDERED) == 0) {
+    pCur->eWalk = WALK_KEY;
+  }
+  return walkFirst(pCur);
+}
+
+/*
+** All others.  Apart, because what it has at hand is large.
+*/
+static __attribute__((noinline)) int scanTerms(VtabCursor *pCur, const Plan *pPlan,
+                                               sqlite3_value **argv) {
+  Scan s;
+  int rc;
+  s.pCur = pCur;
+  s.p = (VtabTable *)pCur->base.pVtab;
+  s.pPlan = pPlan;
+  s.argv = argv;
+  s.apFree = NULL;
+  s.pBytes = NULL;
+  s.nFree = s.nFreeAlloc = 0;
+  rc = scanStart(&s);
+  scanEnd(&s);
+  if (rc != SQLITE_OK) cursorReset(pCur);
+  return rc;
 }
 
 int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int argc,
@@ -684,27 +735,17 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   assert(p->iImage == p->pChannel->iImage); /* pinned since xOpen */
   (void)idxNum;
   (void)argc;
-  cursorReset(pCur);
-  pPlan = planGet(p, idxStr);
+  if (pCur->bUsed) cursorReset(pCur);
+  pCur->bUsed = 1;
+  pPlan = &p->aPlan[p->iPlan]; /* mostly the same as the last time */
+  if (pPlan->iImage != p->iImage || strcmp(pPlan->zText, idxStr) != 0) pPlan = planGet(p, idxStr);
   assert(argc == pPlan->nTerm + pPlan->bOffset);
   if ((pPlan->mUsed & p->mMissing) != 0) return vtabMissing(p, pPlan->mUsed);
   if (pPlan->iGone >= 0) return vtabGone(p, pPlan->iGone);
-  if (pPlan->route.bUnique && pPlan->route.nEq == pPlan->nTerm && !pPlan->route.bList &&
-      !pPlan->bOffset && scanPoint(pCur, pPlan, argv, &rc)) {
-    return rc;
+  if (pPlan->bPoint && scanPoint(pCur, pPlan, argv, &rc)) return rc;
+  if (pPlan->nTerm == 0 && !pPlan->bOffset &&
+      (pPlan->route.bOrdered || pPlan->eOrder == PLAN_ANY)) {
+    return scanWhole(pCur, pPlan);
   }
-  {
-    Scan s;
-    s.pCur = pCur;
-    s.p = p;
-    s.pPlan = pPlan;
-    s.argv = argv;
-    s.apFree = NULL;
-    s.pBytes = NULL;
-    s.nFree = s.nFreeAlloc = 0;
-    rc = scanStart(&s);
-    scanEnd(&s);
-  }
-  if (rc != SQLITE_OK) cursorReset(pCur);
-  return rc;
+  return scanTerms(pCur, pPlan, argv);
 }

@@ -32,9 +32,10 @@ void bytesFree(ByteChunk *pChunk) {
 }
 
 void cursorReset(VtabCursor *pCur) {
-  while (pCur->nHeld > 0) sqlite3_value_free(pCur->apHeld[--pCur->nHeld]);
-  bytesFree(pCur->pBytes);
-  pCur->pBytes = NULL;
+  if (pCur->pBytes != NULL) {
+    bytesFree(pCur->pBytes);
+    pCur->pBytes = NULL;
+  }
   if (pCur->pFilter != NULL) {
     mmapsync_filter_close(pCur->pFilter);
     pCur->pFilter = NULL;
@@ -54,6 +55,7 @@ void cursorReset(VtabCursor *pCur) {
   pCur->lo = pCur->hi = 0;
   pCur->nAsk = ASK_FIRST;
   pCur->bEof = 1;
+  pCur->bUsed = 0;
 }
 
 void cursorFree(VtabCursor *pCur) {
@@ -64,7 +66,6 @@ void cursorFree(VtabCursor *pCur) {
   }
   sqlite3_free(pCur->aRange);
   sqlite3_free(pCur->aCheck);
-  sqlite3_free(pCur->apHeld);
   sqlite3_free(pCur->aList);
   sqlite3_free(pCur);
 }
@@ -130,10 +131,11 @@ static int rowCompare(const void *pA, const void *pB) {
 static int listRadix(VtabCursor *pCur) {
   const unsigned int n = pCur->nList;
   unsigned int *aTo = sqlite3_malloc64(sizeof(*aTo) * (size_t)n), *aFrom = pCur->aList;
-  unsigned int most = 0, i, k;
+  sqlite3_uint64 most = 0;
+  unsigned int i, k;
   if (aTo == NULL) return 0;
   for (i = 0; i < n; i++) most = aFrom[i] > most ? aFrom[i] : most;
-  for (k = 0; k < 32 && most >> k != 0; k += 8) {
+  for (k = 0; most >> k != 0; k += 8) {
     unsigned int aAt[257] = {0};
     unsigned int *aSwap = aFrom;
     for (i = 0; i < n; i++) aAt[(aFrom[i] >> k & 255) + 1]++;
@@ -263,7 +265,7 @@ static int walkSkip(VtabCursor *pCur, sqlite3_uint64 row) {
   sqlite3_uint64 nStep = 1;
   int bAlike;
   int i, rc;
-  if (pCur->nSkip > PLAN_PARTS) return SQLITE_OK;
+  assert(pCur->nSkip <= PLAN_PARTS);
   for (i = 0; i < pCur->nSkip; i++) {
     rc = mmapsync_get(p->pTab, row, pKey->parts[i].column, &aVal[i]);
     if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
@@ -386,7 +388,7 @@ int cursorFill(VtabCursor *pCur) {
       if (rc == SQLITE_OK && pCur->nCheck > 0) {
         nVain += n;
         rc = walkCheck(pCur, &n);
-        if (n == 0 && rc == SQLITE_OK && nVain >= CURSOR_PATIENT) {
+        if (n == 0 && nVain >= CURSOR_PATIENT) {
           nVain = 0;
           rc = vtabInterrupted((VtabTable *)pCur->base.pVtab);
         }
@@ -404,6 +406,22 @@ int cursorFill(VtabCursor *pCur) {
   pCur->nRow = n;
   pCur->row = pCur->aRow[0];
   pCur->bEof = 0;
+  return SQLITE_OK;
+}
+
+int walkFirst(VtabCursor *pCur) {
+  VtabTable *p = (VtabTable *)pCur->base.pVtab;
+  uint64_t row;
+  if (pCur->lo >= pCur->hi) return SQLITE_OK;
+  row = pCur->bReverse ? --pCur->hi : pCur->lo++;
+  if (pCur->eWalk == WALK_KEY) {
+    int rc = mmapsync_key_row(p->pTab, pCur->iKey, row, &row);
+    if (rc != MMAPSYNC_OK) return vtabFail(p, rc);
+  }
+  pCur->row = pCur->aRow[0] = (unsigned int)row;
+  pCur->nRow = 1;
+  pCur->bEof = 0;
+  if (pCur->nSkip == 0) pCur->nAsk = ASK_FIRST * ASK_GROWTH;
   return SQLITE_OK;
 }
 

@@ -257,7 +257,10 @@ static inline int readImage(mmapsync *h, const mmapsync_view *view) {
     return rc;
   }
   (void)mmapsync_table_find(image, "no such table");
-  for (i = 0; i < mmapsync_table_count(image); i++) readTable(mmapsync_table_at(image, i));
+  for (i = 0; i < mmapsync_table_count(image); i++) {
+    readTable(mmapsync_table_at(image, i));
+    onlyCorrupt(mmapsync_table_check(h, mmapsync_table_at(image, i), 1));
+  }
   mmapsync_image_close(image);
   return rc;
 }

@@ -328,9 +328,62 @@ static void caseNan(void) {
   CHECK(mmapsync_compare(&nan, &null, MMAPSYNC_BINARY) == 0);
 }
 
+/* The same in filters: whether rows are looked at one by one or many at once. */
+static void caseNanFilter(void) {
+  enum { NANS = 3000, AT = 1234 };
+  static const int ops[] = {MMAPSYNC_EQ, MMAPSYNC_NE, MMAPSYNC_LT,    MMAPSYNC_LE, MMAPSYNC_GT,
+                            MMAPSYNC_GE, MMAPSYNC_IS, MMAPSYNC_ISNOT, MMAPSYNC_IN};
+  static const double constants[] = {7.25, -1e9, 1e9, 0.5, NANS + 0.25};
+  const double nan = (double)NAN;
+  mmapsync *h = channelOpen();
+  mmapsync_value v[NANS], c;
+  mmapsync_term term = {.column = 0, .nvalues = 1, .values = &c};
+  uint32_t rows[MMAPSYNC_FILTER_ROWS];
+  uint8_t *bytes;
+  void *data;
+  Opened o;
+  size_t i, k, j;
+  for (i = 0; i < NANS; i++) v[i] = real((double)((i * 7919) % NANS) + 0.25);
+  OK(h, publishOne(h, NULL, v, NANS));
+  openImage(&o, h);
+  bytes = malloc(o.view.size);
+  CHECK(bytes != NULL);
+  if (!bytes) return;
+  memcpy(bytes, o.view.data, k = o.view.size);
+  for (i = 0; i + 8 <= k && memcmp(bytes + i, &v[AT].u.r, 8) != 0;) i += 8;
+  CHECK(i + 8 <= k);
+  memcpy(bytes + i, &nan, 8);
+  closeImage(&o);
+  OK(h, mmapsync_write_begin(h, k, &data));
+  memcpy(data, bytes, k);
+  free(bytes);
+  OK(h, mmapsync_write_commit(h, k, MMAPSYNC_KIND_IMAGE, NULL));
+  openImage(&o, h);
+  for (i = 0; i < COUNT_OF(ops) * COUNT_OF(constants); i++) {
+    uint8_t got[NANS] = {0};
+    mmapsync_filter *f;
+    uint64_t at = 0;
+    uint32_t n;
+    term.op = ops[i % COUNT_OF(ops)];
+    c = real(constants[i / COUNT_OF(ops)]);
+    snprintf(checkAbout, sizeof(checkAbout), "op %d, %f", term.op, c.u.r);
+    OK(h, mmapsync_filter_open(o.t, &term, 1, &f));
+    while (at < NANS) {
+      OK(h, mmapsync_filter_next(f, &at, NANS, rows, &n));
+      for (k = 0; k < n; k++) got[rows[k]] = 1;
+    }
+    CHECK(got[AT] == (term.op == MMAPSYNC_ISNOT));
+    for (j = 0; j < NANS; j++) CHECK(got[j] == mmapsync_filter_row(f, j));
+    mmapsync_filter_close(f);
+  }
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
     {"shared_records", caseSharedRecords},
     {"nan", caseNan},
+    {"nan_filter", caseNanFilter},
     {"bytes", caseBytes},
     {"numbers", caseNumbers},
     {"lengths", caseLengths},

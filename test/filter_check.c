@@ -544,14 +544,19 @@ static void caseLoops(void) {
 #undef RANGE
       {
         double r[MOST + 1], lo, hi;
+        int nan;
         for (i = 0; i <= n; i++) {
           r[i] = below(4) ? (double)below(50) : edgeReals[below(COUNT_OF(edgeReals))];
           if (below(10) == 0) r[i] = (double)NAN;
         }
         lo = r[below(n + 1)];
         hi = below(2) ? lo : r[below(n + 1)];
-        loops->rangeReal(r, n, lo, hi, flip, out);
-        for (i = 0; i < n; i++) CHECK(out[i] == ((r[i] >= lo && r[i] <= hi) != flip));
+        nan = (int)below(2);
+        loops->rangeReal(r, n, lo, hi, flip, nan, out);
+        for (i = 0; i < n; i++) {
+          int in = (r[i] >= lo && r[i] <= hi) != flip;
+          CHECK(out[i] == (r[i] == r[i] || nan ? in : 0));
+        }
         CHECK(out[n] == 9);
       }
       loops->lookup8(x, n, table, out);

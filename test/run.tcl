@@ -1,12 +1,14 @@
 # run.tcl - runs test files and adds up what they count.
 #
-#     tclsh test/run.tcl ?-timeout SECONDS? ?PATTERN ...?
+#     tclsh test/run.tcl ?-timeout SECONDS? ?-jobs N? ?PATTERN ...?
 #
 # Each test/*.test whose name matches a pattern (all, without one; a path is taken as it is) runs in a
-# Tcl process of its own; one named *fault.test in the fixture, in which calls can be made to fail.  One that crashes, hangs past the timeout or ends without its closing line
-# counts as one failure more, and so does one that ends badly after it (a leak, under `make asan`).  The
-# last line is `N passed, N failed`, with `, N skipped` if any; the exit code is 0 only if something passed
-# and nothing failed.  $MMAPSYNC_UNDER is a command that the Tcl processes are to run under, as valgrind.
+# Tcl process of its own; one named *fault.test in the fixture, in which calls can be made to fail.  N of
+# them run at a time (as many as there are processors), and what one says is printed when it has ended.  One
+# that crashes, hangs past the timeout or ends without its closing line counts as one failure more, and so
+# does one that ends badly after it (a leak, under `make asan`).  The last line is `N passed, N failed`, with
+# `, N skipped` if any; the exit code is 0 only if something passed and nothing failed.  $MMAPSYNC_UNDER is
+# a command that the Tcl processes are to run under, as valgrind.
 
 # Files, arguments and output are UTF-8, whatever the locale says.
 encoding system utf-8
@@ -15,10 +17,10 @@ set home [file dirname [file normalize [info script]]]
 set under [expr {[info exists env(MMAPSYNC_UNDER)] ? $env(MMAPSYNC_UNDER) : ""}]
 set fixture [file join [file dirname $home] \
   [expr {[info exists env(MMAPSYNC_BUILD)] ? $env(MMAPSYNC_BUILD) : "build"}] testfixture]
-set timeout 600
-if {[lindex $argv 0] eq "-timeout"} {
-  set timeout [lindex $argv 1]
-  set argv [lrange $argv 2 end]
+array set option {-timeout 600 -jobs 1}
+catch {set option(-jobs) [exec getconf _NPROCESSORS_ONLN]}
+while {[info exists option([lindex $argv 0])]} {
+  set argv [lassign $argv name option($name)]
 }
 
 set files {}
@@ -30,28 +32,37 @@ foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
   }
 }
 
-# Runs one file and returns {passed failed skipped}.
-proc run_file {file} {
-  global done output pipe
-  set output ""
+# Begins a file.  Of each that runs, its pipe has in the array `run`: name, output, start, timer and why it
+# was stopped, if it was.
+proc run_start {file} {
+  global run option
   set shell [expr {[string match *fault.test $file] ? $::fixture : [info nameofexecutable]}]
   set pipe [open [list | {*}$::under $shell -encoding utf-8 $file 2>@1] r]
+  set run($pipe) [dict create name [file tail $file] output "" why "" start [clock milliseconds] \
+    timer [after [expr {$option(-timeout) * 1000}] [list run_stop $pipe]]]
   fconfigure $pipe -blocking 0
-  set done ""
-  fileevent $pipe readable {
-    append output [read $pipe]
-    if {[eof $pipe]} {set done ended}
-  }
-  set timer [after [expr {$::timeout * 1000}] {set done timeout}]
-  vwait done
+  fileevent $pipe readable [list run_read $pipe]
+}
+
+proc run_read {pipe} {
+  dict append ::run($pipe) output [read $pipe]
+  if {[eof $pipe]} {run_end $pipe}
+}
+
+# It has had its time.  What it started may hold the pipe open for longer than it lives itself.
+proc run_stop {pipe} {
+  dict set ::run($pipe) why "no end after $::option(-timeout) s"
+  catch {exec kill -KILL [pid $pipe]}
+  run_end $pipe
+}
+
+# Reports a file that has ended, adds up what it counted, and begins the next.
+proc run_end {pipe} {
+  global run total faults
+  dict with run($pipe) {}
+  unset run($pipe)
   after cancel $timer
-  fileevent $pipe readable {}
-  set why ""
   set status 0
-  if {$done eq "timeout"} {
-    set why "no end after $::timeout s"
-    catch {exec kill -KILL [pid $pipe]}
-  }
   set scratch [glob -nocomplain -directory /dev/shm mmapsync-test-*-[pid $pipe]]
   lappend scratch {*}[glob -nocomplain -directory /tmp mmapsync-test-*-[pid $pipe]]
   fconfigure $pipe -blocking 1
@@ -78,33 +89,41 @@ proc run_file {file} {
   } elseif {$why eq ""} {
     set why "ended without its closing line"
   }
+  puts "$name:"
   foreach line $lines {
     puts "  $line"
     if {[regexp {^faults injected: \d+ \((.*)\)$} $line -> kinds]} {
-      foreach kind [split $kinds ,] {dict incr ::faults {*}$kind}
+      foreach kind [split $kinds ,] {dict incr faults {*}$kind}
     }
   }
   if {$why ne ""} {
-    puts "! [file tail $file]: $why"
+    puts "! $name: $why"
     lset counts 1 [expr {[lindex $counts 1] + 1}]
   }
-  return $counts
+  puts [format "  %d ok%s, %.1f s" [lindex $counts 0] \
+    [expr {[lindex $counts 1] ? ", [lindex $counts 1] FAILED" : ""}] \
+    [expr {([clock milliseconds] - $start) / 1000.0}]]
+  flush stdout
+  set total [lmap a $total b $counts {expr {$a + $b}}]
+  run_next
+}
+
+# Keeps as many going as there may be.
+proc run_next {} {
+  while {[array size ::run] < $::option(-jobs) && [llength $::files]} {
+    set ::files [lassign $::files file]
+    run_start $file
+  }
+  if {![array size ::run]} {set ::finished 1}
 }
 
 set total {0 0 0}
 set faults {} ;# by kind: how many calls were made to fail
-foreach file $files {
-  puts -nonewline "[file tail $file]: "
-  flush stdout
-  set start [clock milliseconds]
-  puts ""
-  set counts [run_file $file]
-  puts [format "  %d ok%s, %.1f s" [lindex $counts 0] \
-    [expr {[lindex $counts 1] ? ", [lindex $counts 1] FAILED" : ""}] \
-    [expr {([clock milliseconds] - $start) / 1000.0}]]
-  set total [lmap a $total b $counts {expr {$a + $b}}]
-}
-if {![llength $files]} {
+if {[llength $files]} {
+  array set run {}
+  run_next
+  vwait finished
+} else {
   puts "no such test: $argv"
   set total {0 1 0}
 }

@@ -6,6 +6,7 @@
 #     do_eqp_test ?-db DB? NAME SQL LINES                EXPLAIN QUERY PLAN, a line each
 #     do_multiclient_test VAR SCRIPT          SCRIPT twice: clients in this process, then in three
 #     do_faultsim_test NAME ...               an act in which every call fails in turn: faultsim.tcl
+#     do_program_test PROGRAM                 every case of a test program, each in a process of its own
 #     skip_test NAME WHY                      counts as skipped, and says why
 #     finish_test                             the last line of every test file
 #
@@ -143,6 +144,37 @@ proc test_plan {sql db} {
 proc skip_test {name why} {
   incr ::testcount(skip)
   puts "- $name skipped: $why"
+}
+
+# ---- test programs ------------------------------------------------------------------------------
+
+# What a program prints, stderr included; and `exit N` behind it if that is not 0.
+proc run_program {args} {
+  if {[catch {exec {*}$args 2>@1} out options]} {
+    set code [dict get $options -errorcode]
+    regsub {\nchild process exited abnormally$} $out {} out
+    append out "\nexit [lindex $code 2]"
+  }
+  return $out
+}
+
+# Each explains itself in its head comment, and can be run by hand:
+#     build/test/core_check FOLDER ?CASE ...?     build/test/core_check list
+proc do_program_test {program} {
+  set cases [run_program [testprogram $program] list]
+  do_test $program-list [list expr [llength $cases]>=3] 1
+  foreach case $cases {
+    set out [run_program [testprogram $program] $::testdir $case]
+    foreach {line call n} [regexp -all -inline {faults (\w+) (\d+)\n} $out] {
+      incr ::faultCount($call) $n
+      set out [string map [list $line {}] $out]
+    }
+    if {[regexp {\(skipped: (.*)\)} $out -> why]} {
+      skip_test $program-$case $why
+    } else {
+      do_test $program-$case [list set ::test_out $out] "ok $case"
+    }
+  }
 }
 
 # ---- several clients ----------------------------------------------------------------------------

@@ -79,7 +79,7 @@ proc section {title lines} {
 proc tablesPart {folder parts} {
   global opt
   foreach rows $opt(rows) {
-    set cases [expr {"sql" in $parts ? $opt(cases) : "none"}]
+    set cases [expr {"sql" in $parts ? $opt(cases) : "publish.memory"}]
     measured::run $rows [program sqlbench] $opt(extension) $folder $rows $opt(rounds) $cases $opt(places)
     # The C interface is of this build, for it is linked into the program.
     if {"api" in $parts} {

@@ -412,6 +412,16 @@ static void openPlaces(sqlite3 *db[PLACES], const char *file, const char *channe
   }
 }
 
+/* Whether the pattern names anything that is measured.  Cases that are asked once only compare answers. */
+static int wantedAny(void) {
+  int any = wanted("publish.memory") || wanted("publish.first");
+  for (size_t i = 0; i < sizeof(publishes) / sizeof(publishes[0]); i++) {
+    any |= wanted(publishes[i].name);
+  }
+  for (int i = 0; i < nCase; i++) any |= !(cases[i].flags & ONCE) && wanted(cases[i].name);
+  return any;
+}
+
 int main(int argc, char **argv) {
   if (argc == 5 && strcmp(argv[1], "publisher") == 0) {
     extension = argv[2];
@@ -426,6 +436,10 @@ int main(int argc, char **argv) {
   }
   extension = argv[1];
   folder = argv[2];
+  if (!wantedAny()) {
+    benchFail("no case that is measured is named like \"%s\": names are in test/bench/cases.c",
+              pattern);
+  }
 
   char file[4000], channel[4000];
   sqlite3 *db[PLACES];

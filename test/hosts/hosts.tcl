@@ -1,6 +1,6 @@
 # hosts.tcl - runs the tests under other versions of SQLite than the system's.
 #
-#     tclsh test/hosts/hosts.tcl ?-ci? ?PATTERN ...?
+#     tclsh test/hosts/hosts.tcl ?-ci? ?-only TESTS? ?PATTERN ...?
 #
 # The extension promises to work in any SQLite from 3.38.0 on.  The system has one version; this brings
 # others, and some that are built with other options.  For each host in the table below whose name matches a
@@ -19,6 +19,9 @@
 #                      does not have yet must not be missed
 #              static  static_host publishes and prints
 #
+# With -only, these tests are run with the extension of $MMAPSYNC_BUILD (default: build), and nothing else: `make
+# coverage` does that, for the branches that older and newer hosts alone take.
+#
 # A host's line tells what its tests counted.  One that cannot be fetched is skipped, with the reason, and so
 # is each part for which a tool is missing.  The last line counts hosts: `N passed, N failed`, with `, N
 # skipped` if any; the exit code is 0 only if none failed.  What the tests printed is in build/hosts/NAME/log.
@@ -30,6 +33,8 @@ set home [file dirname [file normalize [info script]]]
 set root [file dirname [file dirname $home]]
 set build [file join $root build]
 set hosts [file join $build hosts]
+# The extension that is run.
+set product [file join $root [expr {[info exists env(MMAPSYNC_BUILD)] ? $env(MMAPSYNC_BUILD) : "build"}]]
 set cc [expr {[info exists env(CC)] ? $env(CC) : "gcc"}]
 set module github.com/mattn/go-sqlite3
 
@@ -177,7 +182,7 @@ proc buildRead {pipe name} {
 # The shell commands that make a host's files.  The optimizer is left out: the compiler would take longer
 # over SQLite than the tests over both.
 proc buildScript {name version options} {
-  global root build hosts cc usual dialect
+  global root hosts cc usual dialect
   set dir $hosts/$name
   set src $hosts/src/$version
   file mkdir $dir
@@ -194,14 +199,15 @@ proc buildScript {name version options} {
   lappend script "echo sqlite3_sourceid >> $dir/have; sort -o $dir/have $dir/have"
   lappend script "comm -13 $dir/have $hosts/wanted | sed 's/.*/-Wl,--defsym,&=hostMissing/' > $dir/missing"
   lappend script "$cc -shared -Wl,-soname,libsqlite3.so.0 -o $dir/libsqlite3.so.0 $dir/sqlite3.o $dir/host.o @$dir/missing -lm -lpthread"
+  if {[llength $::only]} {return [join $script \n]}
   # The extension with these headers, as the Makefile builds it otherwise.
-  set core [lsort [glob $build/obj/core/*.o]]
+  set core [lsort [glob $::product/obj/core/*.o]]
   set flags "$dialect -Werror -fPIC -fvisibility=hidden -O1 -g -I$src -I$root/core -I$root/ext"
   lappend script "$cc $flags -shared -Wl,-z,defs -o $dir/mmapsync.so $root/ext/*.c $core -lm"
   # Of the options, those that take calls away must be the same for a static one.
   append flags " [lsearch -all -inline $options -DSQLITE_OMIT_INCRBLOB]"
   lappend script "$cc $flags -DSQLITE_CORE -o $dir/static_host $root/test/static_host.c $root/ext/*.c $dir/sqlite3.o $dir/host.o\
-    $build/libmmapsync.a -lm -lpthread"
+    $::product/libmmapsync.a -lm -lpthread"
   return [join $script \n]
 }
 
@@ -215,7 +221,7 @@ proc runTests {name label extension files countsname} {
   # A build folder of its own for the tests: an extension of its own, and programs as they are.
   set folder $dir/$label
   file mkdir $folder
-  foreach {link target} [list mmapsync.so $extension test $::build/test libmmapsync.a $::build/libmmapsync.a] {
+  foreach {link target} [list mmapsync.so $extension test $::product/test libmmapsync.a $::product/libmmapsync.a] {
     file delete $folder/$link
     file link -symbolic $folder/$link $target
   }
@@ -239,7 +245,7 @@ proc runTests {name label extension files countsname} {
 
 # Runs everything in a host; {counts report}.
 proc runHost {name version newest utf16} {
-  global root hosts build
+  global root hosts
   set dir $hosts/$name
   set counts {0 0 0}
   set report {}
@@ -255,13 +261,17 @@ proc runHost {name version newest utf16} {
     lassign [run env LD_LIBRARY_PATH=$dir {*}$command] - got
     if {$got ne $want} {return [list {0 1 0} [list "$who runs under $got, not under $want"]]}
   }
+  if {[llength $::only]} {
+    set report [runTests $name only $::product/mmapsync.so $::only counts]
+    return [list $counts $report]
+  }
   set files {}
   foreach file [lsort [glob $root/test/*.test]] {
     set test [file rootname [file tail $file]]
     if {$test ni $::without && ![string match *fault $test] && !($utf16 && $test in $::bytewise)} {lappend files $test}
   }
   set few [lmap test $::short {expr {$test in $files ? $test : [continue]}}]
-  lappend report {*}[runTests $name all $build/mmapsync.so $files counts]
+  lappend report {*}[runTests $name all $::product/mmapsync.so $files counts]
   lappend report {*}[runTests $name own $dir/mmapsync.so $few counts]
   if {$newest ni [list "" $name]} {
     lappend report {*}[runTests $name newest $hosts/$newest/mmapsync.so $few counts]
@@ -290,6 +300,11 @@ proc tell {at name what {report {}}} {
 
 set ci [expr {[lindex $argv 0] eq "-ci"}]
 set patterns [expr {$ci ? [lrange $argv 1 end] : $argv}]
+set only {}
+if {[lindex $patterns 0] eq "-only"} {
+  set only [lindex $patterns 1]
+  set patterns [lrange $patterns 2 end]
+}
 if {![llength $patterns]} {set patterns *}
 
 file mkdir $hosts

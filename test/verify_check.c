@@ -1,0 +1,230 @@
+#define _GNU_SOURCE
+/*
+** verify_check.c - mmapsync_table_check() and mmapsync_verify_view() find what is wrong, and say where.
+**
+** A good image is published with one thing changed that opening it cannot see: a number of the directory, an entry of a
+** key's order, a bucket, a value.  Each must be found, with the sentence that names it; and the good image is good.
+*/
+#include "check_damage.h"
+
+#include <stddef.h>
+
+#include "image.h"
+
+static uint64_t column, key; /* where the first table's DirColumn[] and DirKey[] stand in `good` */
+
+static void findRecords(void) {
+  ImageHeader hdr;
+  DirTable t;
+  memcpy(&hdr, good, sizeof(hdr));
+  memcpy(&t, good + hdr.dir, sizeof(t));
+  column = hdr.dir + t.columns;
+  key = hdr.dir + t.keys;
+}
+
+static DirKey keyRecord(int k) {
+  DirKey out;
+  memcpy(&out, good + key + (size_t)k * sizeof(out), sizeof(out));
+  return out;
+}
+
+static DirPart *keyPart(int k, int part) {
+  ImageHeader hdr;
+  memcpy(&hdr, good, sizeof(hdr));
+  return (DirPart *)(void *)(good + hdr.dir + keyRecord(k).parts) + part;
+}
+
+static DirChunk *columnChunk(int c) {
+  ImageHeader hdr;
+  DirColumn record;
+  memcpy(&hdr, good, sizeof(hdr));
+  memcpy(&record, good + column + (size_t)c * sizeof(record), sizeof(record));
+  return (DirChunk *)(void *)(good + hdr.dir + record.chunks);
+}
+
+static DirColumn *columnRecord(int c) {
+  return (DirColumn *)(void *)(good + column + (size_t)c * sizeof(DirColumn));
+}
+
+/* Publishes what `good` is now and checks its first table; this must be the answer. */
+static void answers(int line, mmapsync *h, int keys, const char *sentence) {
+  mmapsync_view view;
+  mmapsync_image *image;
+  void *data;
+  OK(h, mmapsync_write_begin(h, goodSize, &data));
+  memcpy(data, good, goodSize);
+  OK(h, mmapsync_write_commit(h, goodSize, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  OK(h, mmapsync_image_open(h, &view, &image));
+  if (sentence == NULL) {
+    OK(h, mmapsync_table_check(h, mmapsync_table_at(image, 0), keys));
+  } else {
+    checkSentence(line, h, mmapsync_table_check(h, mmapsync_table_at(image, 0), keys),
+                  MMAPSYNC_CORRUPT, "\"%s\": damaged table image: table \"first\": %s", checkPath,
+                  sentence);
+  }
+  mmapsync_image_close(image);
+  mmapsync_release(h, &view);
+}
+
+/* The same with one place of `good` changed for a moment. */
+#define FOUND(place, value, sentence)                                                              \
+  do {                                                                                             \
+    __typeof__(place) was_ = (place);                                                              \
+    (place) = (__typeof__(place))(value);                                                          \
+    answers(__LINE__, h, 1, sentence);                                                             \
+    (place) = was_;                                                                                \
+  } while (0)
+
+static void caseGood(void) {
+  mmapsync *h = channelOpen();
+  goodBuild(h);
+  findRecords();
+  answers(__LINE__, h, 0, NULL);
+  answers(__LINE__, h, 1, NULL);
+  goodFree();
+  mmapsync_close(h);
+}
+
+static void caseColumns(void) {
+  mmapsync *h = channelOpen();
+  goodBuild(h);
+  findRecords();
+  FOUND(columnRecord(0)->types, 1u << MMAPSYNC_REAL,
+        "column \"id\", row 1: a value of a type that the directory says is not there");
+  FOUND(columnRecord(6)->types, columnRecord(6)->types & ~(1u << MMAPSYNC_REAL),
+        "column \"any\", row 4: a value of a type that the directory says is not there");
+  FOUND(columnRecord(6)->nulls, 11, "column \"any\": expected 11 NULLs, found 10");
+  FOUND(columnRecord(8)->flags, MMAPSYNC_COLUMN_NOTNULL,
+        "column \"wide\", row 1: NULL, which the directory says is not there");
+  /* "name 7" becomes "n\0me 7", which a clean column has not; and 7, which is a number. */
+  {
+    uint8_t *z = memmem(good, goodSize, "name 7", 7);
+    z[1] = 0;
+    answers(__LINE__, h, 1,
+            "column \"name\", row 2: a NUL byte in a text, which the directory says is not there");
+    memcpy(z, "     7", 6);
+    answers(
+        __LINE__, h, 1,
+        "column \"name\", row 2: a text that is a number, which the directory says is not there");
+    memcpy(z, "name 7", 6);
+  }
+  /* price: reals from 0 to 9.75.  wide: of its rows the first that is not NULL. */
+  FOUND(columnChunk(4)->max, 0,
+        "column \"price\", row 2: a number beyond the bounds that the directory tells");
+  FOUND(columnChunk(8)->base, columnChunk(8)->base + 1,
+        "column \"wide\", row 2: a number beyond the bounds that the directory tells");
+  FOUND(((uint16_t *)(void *)(good + columnChunk(2)->data))[3], 0xffff,
+        "column \"name\", row 3: leads outside the image");
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* Key 1 is "hash", of name and kind; 2 is "sorted", of kind and any, kind descending. */
+static void caseKeys(void) {
+  mmapsync *h = channelOpen();
+  uint16_t *order, first;
+  HashBucket *buckets, *bucket;
+  char sentence[100];
+  size_t i, j;
+  goodBuild(h);
+  findRecords();
+  order = (uint16_t *)(void *)(good + keyRecord(2).order);
+  CHECK(keyRecord(2).order_width == 2);
+  snprintf(sentence, sizeof(sentence), "key \"sorted\", row %d: is in the order twice",
+           order[4] + 1);
+  FOUND(order[5], order[4], sentence);
+  FOUND(order[5], ROWS, "key \"sorted\", row 6: as its order has it, is none of the table");
+  first = order[0];
+  snprintf(sentence, sizeof(sentence), "key \"sorted\", row %d: out of order", order[1] + 1);
+  order[0] = order[ROWS - 1];
+  order[ROWS - 1] = first;
+  answers(__LINE__, h, 1, sentence);
+  answers(__LINE__, h, 0, NULL); /* keys are not looked at */
+  order[ROWS - 1] = order[0];
+  order[0] = first;
+  FOUND(keyPart(2, 0)->distinct, 3, "key \"sorted\": expected 3 different values, found 2");
+  FOUND(keyPart(2, 0)->distinct, 0, NULL); /* it does not say */
+
+  /* Its first bucket that is used. */
+  buckets = (HashBucket *)(void *)(good + keyRecord(1).search);
+  for (i = 0; buckets[i].used == 0; i++) continue;
+  for (j = 0; (buckets[i].used >> j & 1) == 0; j++) continue;
+  bucket = &buckets[i];
+  snprintf(sentence, sizeof(sentence), "key \"hash\", row %u: is not found by its key",
+           bucket->row[j] + 1);
+  FOUND(bucket->tag[j], ~bucket->tag[j], sentence);
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* A unique key over values that are not unique: of two rows one is found for both. */
+static void caseTwice(void) {
+  static const mmapsync_part_def part = {.column = 0};
+  static const mmapsync_key_def def = {.name = "k", .parts = &part, .nparts = 1};
+  const mmapsync_table_def t = table(1, &def, 1);
+  mmapsync *h = channelOpen();
+  mmapsync_builder *b;
+  mmapsync_view view;
+  mmapsync_image *image;
+  ImageHeader hdr;
+  DirTable dt;
+  DirKey *k;
+  void *data;
+  uint8_t *bytes;
+  size_t n;
+  OK(h, mmapsync_build_begin(h, &b));
+  mmapsync_build_table(b, &t);
+  mmapsync_build_int(b, 7);
+  mmapsync_build_row(b);
+  mmapsync_build_int(b, 7);
+  mmapsync_build_row(b);
+  OK(h, mmapsync_build_commit(b, NULL));
+  OK(h, mmapsync_read(h, &view));
+  n = view.size;
+  bytes = malloc(n);
+  memcpy(bytes, view.data, n);
+  mmapsync_release(h, &view);
+  memcpy(&hdr, bytes, sizeof(hdr));
+  memcpy(&dt, bytes + hdr.dir, sizeof(dt));
+  k = (DirKey *)(void *)(bytes + hdr.dir + dt.keys);
+  k->flags |= MMAPSYNC_KEY_UNIQUE;
+  OK(h, mmapsync_write_begin(h, n, &data));
+  memcpy(data, bytes, n);
+  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  OK(h, mmapsync_read(h, &view));
+  OK(h, mmapsync_image_open(h, &view, &image));
+  FAILS(
+      h, mmapsync_table_check(h, mmapsync_table_at(image, 0), 1), MMAPSYNC_CORRUPT,
+      "\"%s\": damaged table image: table \"t\": key \"k\", row 2: another row is found by its key",
+      checkPath);
+  mmapsync_image_close(image);
+  mmapsync_release(h, &view);
+  free(bytes);
+  mmapsync_close(h);
+}
+
+/* The pinned snapshot's hash, however many newer ones there are. */
+static void caseView(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_view view, bad;
+  WRITE(h, "the first");
+  OK(h, mmapsync_read(h, &view));
+  WRITE(h, "the second");
+  OK(h, mmapsync_verify_view(h, &view));
+  bad = view;
+  bad.hash = 1;
+  CHECK(mmapsync_verify_view(h, &bad) == MMAPSYNC_CORRUPT);
+  CHECK(strstr(mmapsync_errmsg(h), "damaged: expected hash 0000000000000001, found ") != NULL);
+  bad.sequence = 0; /* another writer's, which has none */
+  OK(h, mmapsync_verify_view(h, &bad));
+  mmapsync_release(h, &view);
+  mmapsync_close(h);
+}
+
+static const CheckCase cases[] = {
+    {"good", caseGood},   {"columns", caseColumns}, {"keys", caseKeys},
+    {"twice", caseTwice}, {"view", caseView},       {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
