@@ -28,15 +28,16 @@ Q = $(if $(V),,@)
 # Where `make install` puts things: below DESTDIR (for packagers), under PREFIX.
 PREFIX = /usr/local
 DESTDIR =
-# What `make bench` measures: rows of the table, a list; rounds of which the median is shown; which cases,
-# a pattern for the names in test/bench/cases.c; the extension, if another than that built here.
+# What `make bench` measures: rows of the table, a list; rounds of which the median is shown (none: 3, and 5 in
+# `make bench-full`); which cases, a pattern for the names in test/bench/cases.c; the extension, if another than that
+# built here.
 ROWS = 1000 100000 1000000
 ROUNDS =
 CASES = *
 EXTENSION =
 # How long `make bench-fire` watches each of its four loads.
 FIRE_SECONDS = 10
-# What each of them is given, and what `make bench` leaves to `make bench-full`: another place, and rounds.
+# The benchmark, but for the parts of it that a target measures.
 BENCH = tclsh test/bench/bench.tcl $(BUILD) extension='$(EXTENSION)' rows='$(ROWS)' cases='$(CASES)' cc='$(CC)'
 # How long `make torture`, `make tsan`, `make soak` and `make fuzz` run, and from which random number; none: another
 # each time.
@@ -109,7 +110,7 @@ soak-queries: all $(BUILD)/test/differential_ctl.so ## random queries on tables 
 bench: all $(BENCH_BIN) ## measure beside WAL files and :memory:, under 3 minutes; ROWS='n ...' ROUNDS=n CASES='pattern'
 	@$(BENCH) sql $(if $(filter-out *,$(CASES)),,api core) rounds=$(or $(ROUNDS),3) places=snapshot,wal,memory
 
-bench-full: all $(BENCH_BIN) $(BENCH_CRATE) ## all of it: also beside the mmap-sync crate, LMDB, immutable=1; memory; charts
+bench-full: all $(BENCH_BIN) $(BENCH_CRATE) ## all of it: beside the mmap-sync crate, LMDB, immutable=1 too; memory; charts
 	@$(BENCH) sql api core crate readers killed memory fire rounds=$(or $(ROUNDS),5) seconds='$(FIRE_SECONDS)'
 
 bench-fire: all $(BENCH_BIN) ## lookups while a writer never rests: percentiles, and build/fire.svg
@@ -201,7 +202,8 @@ EACH = xargs -n 1 -P $(shell nproc) sh -c
 lint: ## warnings as errors with both compilers, clang's analyzer, cppcheck, layout
 	@for cc in $(CC) $(CC2); do \
 	  echo $(filter %.c,$(SOURCES)) | \
-	    $(EACH) "$$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext $(LMDB_CFLAGS) $(TCL_CFLAGS) -c -o /dev/null \$$0" || exit 1; \
+	    $(EACH) "$$cc $(DIALECT) -Werror -O2 -fvisibility=hidden -Icore -Iext $(LMDB_CFLAGS) $(TCL_CFLAGS) \
+	      -c -o /dev/null \$$0" || exit 1; \
 	  echo $(wildcard ext/*.c) | \
 	    $(EACH) "$$cc $(DIALECT) -Werror -O3 -DSQLITE_CORE -Icore -Iext -c -o /dev/null \$$0" || exit 1; \
 	done

@@ -28,7 +28,8 @@ namespace eval charts {
     set grid linecolor "#e0e0e0" linewidth 1
     set key textcolor "#303030"
     set title font ",17" textcolor "#101010"
-    TIMES = '("1 ns" 1, "10 ns" 10, "100 ns" 1e2, "1 µs" 1e3, "10 µs" 1e4, "100 µs" 1e5, "1 ms" 1e6, "10 ms" 1e7, "100 ms" 1e8, "1 s" 1e9)'
+    TIMES = '("1 ns" 1, "10 ns" 10, "100 ns" 1e2, "1 µs" 1e3, "10 µs" 1e4, "100 µs" 1e5, "1 ms" 1e6, \
+      "10 ms" 1e7, "100 ms" 1e8, "1 s" 1e9)'
   }
 }
 
@@ -84,7 +85,7 @@ proc charts::works {svg} {
   set plots {}
   # One a little below the other, so that none hides another.
   foreach {column other title aside} {
-    2 wal "a WAL file" 0.2 3 immutable "a file with immutable=1" 0 4 memory "a table in :memory:" -0.2
+    2 wal "a WAL file" 0.2 3 immutable "an immutable file" 0 4 memory ":memory:" -0.2
   } {
     if {$other ni [tables::others $rows]} continue
     lappend plots "\$data using $column:(\$1+$aside) with points pointtype 7 pointsize 0.9 linecolor \"%$other\"\
@@ -94,10 +95,11 @@ proc charts::works {svg} {
     set title \"How many times faster a snapshot is, with [scratch::count $rows] rows\"
     set logscale x 2
     set xrange \[0.5:*\]
-    set xtics (\"half\" 0.5, \"as fast\" 1, \"2 x\" 2, \"4 x\" 4, \"8 x\" 8, \"16 x\" 16, \"32 x\" 32, \"64 x\" 64, \"128 x\" 128)
+    set xtics (\"half\" 0.5, \"as fast\" 1, \"2 x\" 2, \"4 x\" 4, \"8 x\" 8, \\
+      \"16 x\" 16, \"32 x\" 32, \"64 x\" 64, \"128 x\" 128)
     set yrange \[0.3:$y.7\]
     set ytics ([join $tics {, }])
-    set key above center horizontal reverse Left samplen 1 width 2
+    set key outside bottom center horizontal reverse Left samplen 1
     set arrow from 1, graph 0 to 1, graph 1 nohead linecolor \"%ours\" linewidth 2 back
     plot [join $plots {, }]" {}
   return 1
@@ -193,7 +195,8 @@ proc charts::memory {svg} {
     set ytics ([join $tics {, }])
     set style fill solid
     rgb(s) = int(\"0x\".s\[2:7\])
-    plot \$data using (0.05):2:(0.05):1:(\$2-0.3):(\$2+0.3):(rgb(strcol(3))) with boxxyerror linecolor rgb variable notitle, \\
+    plot \$data using (0.05):2:(0.05):1:(\$2-0.3):(\$2+0.3):(rgb(strcol(3))) with boxxyerror \\
+        linecolor rgb variable notitle, \\
       \$data using 1:2:4 with labels left offset 1,0 notitle" {}
   return 1
 }
@@ -223,10 +226,12 @@ proc charts::fire {svg} {
   } {
     set block [string map {. _} $load]
     append blocks [block $block [distribution $load]]
-    lappend plots "\$$block with lines $style linecolor \"[string map [colours] %$name]\" title \"[dict get $loads $load]\""
+    lappend plots "\$$block with lines $style linecolor \"[string map [colours] %$name]\"\
+        title \"[dict get $loads $load]\""
   }
   draw $svg 960 600 "$blocks
-    set title \"Lookups by key in [scratch::count [measured::factOf fire rows]] rows, while a writer rewrites them all without pause\"
+    set title \"Lookups by key in [scratch::count [measured::factOf fire rows]] rows, while a writer rewrites\
+        them all without pause\"
     set xlabel \"share of lookups that take no longer\"
     set ylabel \"time of a lookup\"
     set logscale xy

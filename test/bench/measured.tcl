@@ -88,7 +88,7 @@ proc measured::machine {cc} {
   foreach {name value} [list processor $processor processors [exec nproc] hypervisor $host memory $memory \
       system $system kernel "[exec uname -s] [exec uname -r]" sqlite [db onecolumn {SELECT sqlite_version()}] \
       compiler [said {*}$cc --version] cargo [said rustc --version] lmdb [said pkg-config --modversion lmdb] \
-      date [clock format [clock seconds] -format %Y-%m-%d]] {
+      load [lindex [content /proc/loadavg] 0] date [clock format [clock seconds] -format %Y-%m-%d]] {
     if {$value ne ""} {db eval {INSERT OR REPLACE INTO machine VALUES($name, $value)}}
   }
 }

@@ -43,7 +43,7 @@ proc block {name} {
   switch -- $name {
     machine {
       lassign [tables::machine] where with date
-      return [list "Measured on $date: $where." "$with."]
+      return [list "Measured on $where." "With $with. $date."]
     }
     sql {
       set some [lmap work $works {
@@ -82,9 +82,10 @@ proc main {} {
   lassign $argv build readme chart
   if {$readme eq ""} {set readme [file join $home .. .. README.md]}
   if {$chart eq ""} {set chart [file join $home readme.svg]}
-  if {![file exists [file join $build bench.json]]} {error "[file join $build bench.json]: missing: make bench-deps bench-full"}
+  set json [file join $build bench.json]
+  if {![file exists $json]} {error "$json: missing: make bench-deps bench-full"}
   if {[auto_execok gnuplot] eq ""} {error "gnuplot is missing: make bench-deps"}
-  measured::load [file join $build bench.json]
+  measured::load $json
   complete
   set text [string trimright [measured::content $readme] \n]
   set text [renew $text]

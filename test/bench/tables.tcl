@@ -63,7 +63,8 @@ proc tables::missed {part work} {
     if {[lindex $goal 1] ne $part || [lindex $goal 2] ne $work} continue
     set got [reached $goal]
     if {$got ne "" && $got > [lindex $goal 5]} {
-      lappend words [string trim "[expr {[lindex $goal 4] eq {} ? {} : [dict get $names [lindex $goal 4]]}] [lindex $goal 5]"]
+      set other [lindex $goal 4]
+      lappend words [expr {$other eq "" ? "" : "[dict get $names $other] "}][lindex $goal 5]
     }
   }
   return $words
@@ -165,7 +166,9 @@ proc tables::ratios {sizes works} {
   foreach rows $sizes {
     set places [others $rows]
     append head [format "%*s" [expr {10 * [llength $places] + 1}] "[scratch::count $rows] rows"]
-    foreach other $places {append second [format "%10s" [string map {"WAL file" WAL} [dict get $::tables::names $other]]]}
+    foreach other $places {
+      append second [format "%10s" [string map {"WAL file" WAL} [dict get $::tables::names $other]]]
+    }
     append second " "
   }
   set lines [list $head [string trimright $second]]
@@ -356,13 +359,17 @@ proc tables::fireGoals {} {
 
 # ---- the machine ------------------------------------------------------------------------------------------------
 
+# Where, with what, when.  The load is what others had to do when it began: processor time stands that, but what waits,
+# and what only two processes at once can show, does not.
 proc tables::machine {} {
-  foreach name {processor processors hypervisor memory system kernel compiler sqlite cargo lmdb date} {
+  foreach name {processor processors hypervisor memory system kernel compiler sqlite cargo lmdb date load} {
     set $name [measured::machineOf $name]
   }
-  set where "$processors processors ($processor[expr {$hypervisor eq {} ? {} : ", $hypervisor"}]), $memory, $system, $kernel"
+  if {$hypervisor ne ""} {append processor ", $hypervisor"}
+  set where "$processors processors ($processor), $memory, $system, $kernel"
   set with "$compiler; SQLite $sqlite"
   if {$lmdb ne ""} {append with "; LMDB $lmdb"}
   if {$cargo ne ""} {append with "; $cargo"}
+  if {$load ne ""} {append date ", load average $load"}
   list $where $with $date
 }
