@@ -339,8 +339,8 @@ static void planPoint(const VtabTable *p, Plan *pPlan) {
   int n = 0;
   int i;
   pPlan->mNumber = pPlan->nPoint = 0;
-  pPlan->bPoint = pRoute->bUnique && pRoute->nEq == pPlan->nTerm && !pRoute->bList &&
-                  !pPlan->bOffset && pPlan->iGone < 0;
+  pPlan->bPoint =
+      pRoute->bUnique && pRoute->nEq == pPlan->nTerm && !pRoute->bList && !pPlan->bOffset;
   if (!pPlan->bPoint) return;
   for (i = 0; i < pRoute->nEq; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
