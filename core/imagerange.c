@@ -75,7 +75,6 @@ VECTOR_LOOPS static void rowsCount(uint32_t from, uint32_t n, uint32_t *rows) {
 
 int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n, uint32_t *rows) {
   const Key *k;
-  uint32_t i, m;
   if (ik < 0 || ik >= t->info.nkeys || pos > t->rows || n > t->rows - pos) return MMAPSYNC_MISUSE;
   k = &t->keys[ik];
   if (!k->order) {
@@ -83,13 +82,8 @@ int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n,
     return MMAPSYNC_OK;
   }
   if (k->order_width == 2) {
-    const uint16_t *from = (const uint16_t *)k->order + pos;
-    uint16_t narrow[256];
-    for (i = 0; i < n; i += m) {
-      m = n - i < 256 ? n - i : 256;
-      sharedCopy(narrow, from + i, m * sizeof(*narrow));
-      rowsWiden(narrow, m, rows + i);
-    }
+    rowsWiden((const uint16_t *)k->order + pos, n, rows);
+    sharedTaken(rows);
   } else {
     sharedCopy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
   }
