@@ -176,6 +176,12 @@ static void caseRangeMisuse(void) {
   CHECK(mmapsync_find_range(o.t, 0, v, -1, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_range(o.t, 1, v, 0, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_range(o.t, -1, v, 0, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_range(o.t, 0, v, 1, NULL, 0, v, 0, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_all(o.t, -1, v, 1, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_key_row(o.t, -1, 0, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_many(o.t, -1, v, 1, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_many(o.t, 0, v, -1, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_get_many(o.t, rows, 1, -1, v) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_many(o.t, 0, v, 1, &row) == MMAPSYNC_MISUSE); /* not unique */
   CHECK(mmapsync_find_many(o.t, 1, v, 1, &row) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_get_many(o.t, rows, 2, 0, v) == MMAPSYNC_MISUSE); /* no row 3 */
