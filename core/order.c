@@ -52,7 +52,7 @@ int orderCollationOk(int collation) {
 int orderIntReal(int64_t i, double r) {
   int64_t whole;
   double part;
-  if (r != r) return 1; /* NaN stands for NULL, which comes first */
+  assert(r == r); /* who calls has seen that it is no NaN, which stands for NULL */
   if (r >= TWO63) return -1;
   if (r < -TWO63) return 1;
   whole = (int64_t)r; /* truncates toward zero */

@@ -8,6 +8,7 @@
 */
 #include "build.h"
 #include "check_image.h"
+#include "order.h"
 #include "sys.h"
 
 #define ROWS 66000 /* a chunk and some */
@@ -276,6 +277,49 @@ static void caseBuckets(void) {
   mmapsync_close(h);
 }
 
+/* Keys that somebody has made to collide are found by their order; the key built behind them is where it belongs. */
+static void caseCollisions(void) {
+  enum { kRows = HASH_SLOTS * HASH_REACH + 20 };
+  static const mmapsync_part_def columnA[] = {{.column = 0}}, columnB[] = {{.column = 1}};
+  const mmapsync_key_def keys[] = {
+      {.name = "ka", .flags = MMAPSYNC_KEY_UNIQUE, .parts = columnA, .nparts = 1},
+      {.name = "kb", .flags = MMAPSYNC_KEY_UNIQUE, .parts = columnB, .nparts = 1}};
+  mmapsync_table_def def = table(2, keys, 2);
+  mmapsync *h = channelOpen();
+  mmapsync_value v[kRows], w;
+  uint64_t r, nbucket = (uint64_t)(kRows / 8.4) + 1;
+  int64_t x = 0;
+  Opened o;
+  int i;
+  for (i = 0; i < kRows; x++) {
+    v[i] = integer(x * 7919 % 1000003);
+    i += (orderHash(&v[i], MMAPSYNC_BINARY, 0) >> 32) * nbucket >> 32 == 0;
+  }
+  OK(h, mmapsync_build_begin(h, &b));
+  mmapsync_build_table(b, &def);
+  for (i = 0; i < kRows; i++) {
+    mmapsync_build_int(b, v[i].u.i);
+    mmapsync_build_int(b, 1000000 - 3 * i);
+    row();
+  }
+  OK(h, mmapsync_build_end(b));
+  CHECK(b->tables[0].keys[0].dir.search_kind == SEARCH_SORTED);
+  CHECK(b->tables[0].keys[0].dir.search_bytes == 0);
+  CHECK(b->tables[0].keys[1].dir.search_kind == SEARCH_HASH);
+  CHECK(b->tables[0].keys[1].dir.search_bytes == nbucket * 64);
+  OK(h, mmapsync_build_commit(b, NULL));
+  openImage(&o, h);
+  for (i = 0; i < kRows; i++) {
+    CHECK(mmapsync_find(o.t, 0, &v[i], 1, &r) == MMAPSYNC_OK && r == (uint64_t)i);
+    w = integer(1000000 - 3 * i);
+    CHECK(mmapsync_find(o.t, 1, &w, 1, &r) == MMAPSYNC_OK && r == (uint64_t)i);
+    w.u.i++;
+    CHECK(mmapsync_find(o.t, 1, &w, 1, &r) == MMAPSYNC_NOTFOUND);
+  }
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
 /* Long keys without case are folded piece by piece. */
 static void caseLongKeys(void) {
   static const mmapsync_part_def part[] = {{.column = 0, .collation = MMAPSYNC_NOCASE}};
@@ -318,13 +362,13 @@ static void damageTexts(int c) {
   memset(b->payload + k->data, 0x7f, ROWS / 2 * k->width);
 }
 
-/* Rows of a rising number and a text each; `first` is the number of the first.  Of NULL there are two. */
+/* Rows of a rising number and a text each; `first` is the number of the first.  One text is NULL. */
 static void pairRows(int64_t first, int n) {
   char z[200];
   int i;
   for (i = 0; i < n; i++) {
     mmapsync_build_int(b, first + i);
-    if (i == 5 || i == n - 1) {
+    if (i == 5) {
       mmapsync_build_null(b);
     } else {
       mmapsync_build_text(b, z, (size_t)snprintf(z, sizeof(z), "text %d", i * 7919 % n));
@@ -343,22 +387,31 @@ static void caseChanged(void) {
   mmapsync *h = channelOpen();
   int i;
   WRITE(h, "before");
-  for (i = 0; i < 4; i++) {
+  for (i = 0; i < 5; i++) {
     snprintf(checkAbout, sizeof(checkAbout), "key %d", i);
     key.parts = i == 0 ? both : textOnly;
     key.nparts = i == 0 ? 2 : 1;
-    key.flags = i == 0   ? MMAPSYNC_KEY_ORDERED
-                : i == 1 ? MMAPSYNC_KEY_ORDERED
-                : i == 2 ? MMAPSYNC_KEY_NOTNULL
-                         : MMAPSYNC_KEY_UNIQUE;
+    key.flags = i < 2              ? MMAPSYNC_KEY_ORDERED
+                : i == 2 || i == 4 ? MMAPSYNC_KEY_NOTNULL
+                                   : MMAPSYNC_KEY_UNIQUE;
     OK(h, mmapsync_build_begin(h, &b));
     mmapsync_build_table(b, &def);
-    pairRows(100, ROWS);
+    if (i == 0) { /* the numbers fall, and that is told */
+      mmapsync_build_int(b, 100);
+      mmapsync_build_text(b, "text", 4);
+      row();
+    }
+    pairRows(0, ROWS);
     damageTexts(1);
-    if (i == 0) { /* the numbers fall between chunks, and that is told */
-      pairRows(100, 1);
+    if (i == 4) { /* the NULLs that were counted are none any more */
+      memset(b->payload + b->tables[0].columns[1].chunks[0].null_bits, 0, 65536 / 8);
+      mmapsync_build_int(b, ROWS);
+      mmapsync_build_text(b, "text", 4);
+      row();
+    }
+    if (i == 0) {
       CHECK(mmapsync_build_commit(b, NULL) == MMAPSYNC_MISUSE);
-      CHECK(strstr(mmapsync_errmsg(h), "rows are not in order in key (a, b): (100, NULL)") != NULL);
+      CHECK(strstr(mmapsync_errmsg(h), "rows are not in order in key (a, b): (0, )") != NULL);
     } else if (i == 2) { /* that there is a NULL can still be read */
       CHECK(mmapsync_build_commit(b, NULL) == MMAPSYNC_CONSTRAINT);
       CHECK(strstr(mmapsync_errmsg(h), "NULL in key (b): (NULL)") != NULL);
@@ -396,7 +449,8 @@ static mmapsync *openAsking(int (*progress)(void *)) {
 
 static void caseChangedMeanwhile(void) {
   static const mmapsync_part_def textOnly[] = {{.column = 1}, {.column = 0}};
-  mmapsync_key_def key = {.name = "k", .parts = textOnly, .nparts = 2};
+  mmapsync_key_def key = {
+      .name = "k", .flags = MMAPSYNC_KEY_UNIQUE, .parts = textOnly, .nparts = 2};
   mmapsync_table_def def = table(2, &key, 1);
   mmapsync *h = openAsking(progressDamages);
   int rc, failed = 0;
@@ -423,6 +477,49 @@ static void caseChangedMeanwhile(void) {
     OK(h, rc);
     CHECK(failed > 0);
   }
+  mmapsync_close(h);
+}
+
+/* Numbers that were in order when that was checked, and then are out of the range that they were to be found in. */
+static int progressRaises(void *arg) {
+  static const uint32_t far = UINT32_MAX;
+  (void)arg;
+  if (++asked == damageAt && b && b->ntables && b->tables[0].columns[0].nchunks) {
+    CHECK(b->tables[0].columns[0].chunks[0].width == 4);
+    memcpy(b->payload + b->tables[0].columns[0].chunks[0].data, &far, sizeof(far));
+  }
+  return 0;
+}
+
+static void caseRank(void) {
+  mmapsync_key_def key = keyA(MMAPSYNC_KEY_ORDERED | MMAPSYNC_KEY_UNIQUE);
+  mmapsync_table_def def = table(1, &key, 1);
+  mmapsync *h = openAsking(progressRaises);
+  int i, rc, raised = 0;
+  WRITE(h, "before");
+  for (damageAt = 1;; damageAt++) {
+    asked = 0;
+    OK(h, mmapsync_build_begin(h, &b));
+    mmapsync_build_table(b, &def);
+    for (i = 0; i < ROWS; i++) {
+      mmapsync_build_int(b, i * 3);
+      row();
+    }
+    rc = mmapsync_build_commit(b, NULL);
+    b = NULL;
+    if (asked < damageAt) break;
+    if (rc == MMAPSYNC_CORRUPT) {
+      CHECK(strstr(mmapsync_errmsg(h), "changed while it was written") != NULL);
+      raised++;
+    } else if (rc == MMAPSYNC_OK) {
+      WRITE(h, "before");
+    } else { /* before it was checked */
+      CHECK(rc == MMAPSYNC_MISUSE && strstr(mmapsync_errmsg(h), "rows are not in order") != NULL);
+    }
+    HOLDS(h, "before");
+  }
+  OK(h, rc);
+  CHECK(raised > 0);
   mmapsync_close(h);
 }
 
@@ -597,6 +694,19 @@ static void caseLongSentences(void) {
   columnsSaid[159] = valuesSaid[199] = 0;
   FAILS(h, mmapsync_build_commit(b, NULL), MMAPSYNC_CONSTRAINT,
         "\"%s\": table \"t\": duplicate in key %s: %s", checkPath, columnsSaid, valuesSaid);
+  /* There is room for the first name, and for half of what comes before the next. */
+  memset(want, 'n', 157);
+  want[157] = 0;
+  columns[0].name = want;
+  key.nparts = 2;
+  OK(h, mmapsync_build_begin(h, &b));
+  mmapsync_build_table(b, &def);
+  for (i = 0; i < 2; i++) {
+    for (c = 0; c < kColumns; c++) mmapsync_build_int(b, c);
+    row();
+  }
+  FAILS(h, mmapsync_build_commit(b, NULL), MMAPSYNC_CONSTRAINT,
+        "\"%s\": table \"t\": duplicate in key (%s,: (0, 1)", checkPath, want);
   mmapsync_close(h);
 }
 
@@ -607,9 +717,11 @@ static const CheckCase cases[] = {
     {"dictionary", caseDictionary},
     {"rows", caseRows},
     {"buckets", caseBuckets},
+    {"collisions", caseCollisions},
     {"long_keys", caseLongKeys},
     {"changed", caseChanged},
     {"changed_meanwhile", caseChangedMeanwhile},
+    {"rank", caseRank},
     {"stopped", caseStopped},
     {"many", caseMany},
     {"sentences", caseSentences},

@@ -267,14 +267,15 @@ static int lookUp(const mmapsync_table *t) {
   static const mmapsync_value kinds[] = {{.type = MMAPSYNC_TEXT, .n = 3, .u.p = "odd"},
                                          {.type = MMAPSYNC_INTEGER, .u.i = 7}};
   static const mmapsync_value least = {.type = MMAPSYNC_INTEGER, .u.i = 1100};
-  static const mmapsync_value cents[] = {{.type = MMAPSYNC_INTEGER, .u.i = 1101},
-                                         {.type = MMAPSYNC_REAL, .u.r = 1103.0},
-                                         {.type = MMAPSYNC_INTEGER, .u.i = 1104},
-                                         {.type = MMAPSYNC_INTEGER, .u.i = 1299}};
+  static mmapsync_value cents[40] = {{.type = MMAPSYNC_INTEGER, .u.i = 1101},
+                                     {.type = MMAPSYNC_REAL, .u.r = 1103.0},
+                                     {.type = MMAPSYNC_INTEGER, .u.i = 1104},
+                                     {.type = MMAPSYNC_INTEGER, .u.i = 1299}};
   static const mmapsync_term terms[] = {
       {.column = 1, .op = MMAPSYNC_IN, .nvalues = 2, .values = kinds},
       {.column = 2, .op = MMAPSYNC_GE, .nvalues = 1, .values = &least},
-      {.column = 2, .op = MMAPSYNC_IN, .nvalues = 4, .values = cents}};
+      {.column = 2, .op = MMAPSYNC_IN, .nvalues = 40, .values = cents}};
+  int i;
   mmapsync_filter *f;
   mmapsync_value v[4];
   mmapsync_run run;
@@ -287,6 +288,10 @@ static int lookUp(const mmapsync_table *t) {
   CHECK(mmapsync_key_rows(t, 1, lo, 4, rows) == MMAPSYNC_OK && rows[0] == row);
   CHECK(mmapsync_get_many(t, rows, 4, 2, v) == MMAPSYNC_OK && v[0].u.i == 1299);
   CHECK(mmapsync_run_of(t, 0, 2, &run) == MMAPSYNC_OK);
+  for (i = 4; i < 40; i++) { /* and many that are all even, and not of that kind */
+    cents[i].type = MMAPSYNC_INTEGER;
+    cents[i].u.i = 1098 + 4 * i;
+  }
   quick = mmapsync_filter_open(t, terms, 3, &f);
   if (quick != MMAPSYNC_OK) return quick;
   from = 0;
