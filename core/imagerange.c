@@ -87,6 +87,7 @@ int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n,
     uint16_t narrow[256];
     for (i = 0; i < n; i += m) {
       m = n - i < 256 ? n - i : 256;
+      assert(m * sizeof(*narrow) > 0); /* what is copied is what is read */
       sharedCopy(narrow, from + i, m * sizeof(*narrow));
       rowsWiden(narrow, m, rows + i);
     }
