@@ -279,7 +279,7 @@ static int positionBefore(const Bound *b, const mmapsync_table *t, const Key *k,
 static void gallop(const Bound *b, const mmapsync_table *t, const Key *k, uint64_t *lo,
                    uint64_t *hi, int *rc) {
   uint64_t step = 1, at = *lo;
-  while (at < *hi && positionBefore(b, t, k, at, rc) && *rc == MMAPSYNC_OK) {
+  while (at < *hi && positionBefore(b, t, k, at, rc)) { /* not after a failure */
     *lo = at + 1;
     at += step;
     step *= 2;
