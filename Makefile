@@ -61,6 +61,9 @@ DEPS_FUZZ = clang libclang-rt-14-dev
 DEPS_BENCH = gnuplot-nox liblmdb-dev
 DEPS_INTEROP = cargo-web|cargo
 
+# What runs programs of test/hosts/ and comes with the distribution.
+DEPS_HOSTS = python3 php-cli php-sqlite3
+
 # Tcl's header and library, where the distribution has them; the header is not ours to warn of.
 TCL_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags tcl 2>/dev/null))
 TCL_LIBS := $(or $(shell pkg-config --libs tcl 2>/dev/null),-ltcl8.6)
@@ -85,8 +88,9 @@ SOAK_BIN := $(patsubst test/soak/%.c,$(BUILD)/soak/%,$(wildcard test/soak/*.c))
 FUZZERS := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 SOURCES := $(wildcard core/*.[ch] ext/*.[ch] test/*.[ch] test/*/*.[ch])
 
-.PHONY: all deps demo test soak soak-load soak-queries bench bench-full bench-fire bench-deps readme-bench hosts model \
-  torture asan tsan valgrind coverage fuzz fuzz-deps interop-deps lint lint-deps format install clean help
+.PHONY: all deps demo test soak soak-load soak-queries bench bench-full bench-fire bench-deps readme-bench hosts \
+  hosts-deps model torture asan tsan valgrind coverage fuzz fuzz-deps interop-deps lint lint-deps format install clean \
+  help
 
 all: $(BUILD)/mmapsync.so $(BUILD)/libmmapsync.a ## build the extension and the static library (default)
 
@@ -125,6 +129,10 @@ readme-bench: ## make the README's tables and chart from what `make bench-full` 
 
 hosts: all $(TEST_BIN) ## run the tests under SQLite 3.38 to the newest, fetched by go; H='pattern ...'
 	@CC='$(CC)' tclsh test/hosts/hosts.tcl $(H)
+
+hosts-deps: ## fetch what the programs of other languages in test/hosts/ take (pip, npm, mvn, go, cargo; php)
+	@test/deps.sh $(DEPS_HOSTS)
+	@test/hosts/fetch.sh build/runtimes
 
 torture: $(BUILD)/torture/torture ## readers and writers killed, stopped and delayed at random; SECONDS=n SEED=n
 	@$(TORTURE_IN) $< $$d $(SECONDS) $(SEED)
@@ -229,7 +237,7 @@ clean: ## remove everything that was built
 	rm -rf build
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 # ---- how things are made ----
 

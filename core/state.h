@@ -196,11 +196,19 @@
 ** time, and resets it; and it does not matter whether one reader does this, or several at once.  It
 ** comes before the look of R3 or R4, as C1 asks of a claim.
 **
-** THE CRATE'S READERS do not look at replaced[i]: one that has a file mapped goes on with that mapping when
-** the file was replaced, and reads old bytes by a new word, until the payload outgrows it.  So a channel that
-** they read should be written with MMAPSYNC_FOREIGN_BUSY, which replaces nothing and resets nothing.  And its
-** writers look at neither slots nor locks: a view of ours of a snapshot that one of our writers published, held
-** over two publishes of the crate's, is overwritten.  A channel should have writers of one kind at a time.
+** THE CRATE'S READERS look at `version` once, R1 and R2 without R3: one that loses the processor between the two, for
+** two publishes, and comes back in W4 to W6 of its file, reads what is half written, whoever writes; or so much of
+** a newer snapshot as the older one had bytes.  And they do not look at replaced[i]: one that has a file mapped
+** goes on with that mapping when the file was replaced, and reads old bytes by a new word, until the payload outgrows
+** it.  So a channel that they read should be written with MMAPSYNC_FOREIGN_BUSY, which replaces nothing and resets
+** nothing.  And its writers look at neither slots nor locks: a view of ours of a snapshot that one of our writers
+** published, held over two publishes of the crate's, is overwritten.  Nor do they notice a file that was replaced, to
+** which they then write in vain.  A channel should have writers of one kind at a time.
+**
+** A process of the crate that opens the state file between its making and its 16 bytes, a reader too, sets it to 0
+** when it has mapped it, and does not look whether anybody was quicker.  So may a first publish, of whatever kind of
+** writer, come to naught, if a reader of the crate stood still at that moment; the next one is there again, with the
+** next sequence.  test/interop.test shows what is said in these paragraphs with the crate itself.
 */
 #ifndef MMAPSYNC_STATE_H
 #define MMAPSYNC_STATE_H
