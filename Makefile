@@ -194,6 +194,7 @@ coverage: ## which lines and branches the tests do not reach; build/coverage/rep
 	@rm -rf build/coverage
 	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
 	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
+	@find build/coverage -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch; chmod -R a+rwX build/coverage
 	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
 	$(if $(COVERAGE_HOSTS),@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' \
 	  tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS))

@@ -106,7 +106,10 @@ static int copyTrailer(mmapsync *h, int fd, const struct stat *st, uint64_t vers
   if ((uint64_t)st->st_size < size) return copyShort(h, version, (uint64_t)st->st_size);
   got = sysReadAt(fd, &t, sizeof(t), (off_t)trailerAt(size));
   if (got < 0) return handleSystem(h, name, "read", errno);
-  if (got == (ssize_t)sizeof(t) && trailerLoad(&t, version, out)) return MMAPSYNC_OK;
+  if (got == (ssize_t)sizeof(t)) {
+    if (trailerLoad(&t, version, out)) return MMAPSYNC_OK;
+    if (trailerNewer(out, version)) return dataNewer(h, versionIndex(version), out->format);
+  }
   return handleError(h, MMAPSYNC_CORRUPT,
                      "\"%s\": no valid trailer: only a snapshot with its hash can be copied", name);
 }

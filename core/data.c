@@ -63,6 +63,13 @@ int trailerNewer(const Trailer *t, uint64_t version) {
          t->version == version;
 }
 
+int dataNewer(mmapsync *h, unsigned index, unsigned format) {
+  return handleError(h, MMAPSYNC_CORRUPT,
+                     "\"%s\": snapshot with a trailer of format %u: this library reads format %d: "
+                     "upgrade it",
+                     h->data_name[index], format, TRAILER_FORMAT);
+}
+
 void trailerStore(TrailerShared *to, Trailer *t) {
   uint64_t copy[TRAILER_SIZE / 8];
   size_t i;
@@ -122,7 +129,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   length = trailerEnd(size);
   if ((uint64_t)st.st_size < length) length = (size_t)st.st_size;
   /* A mapping that ends past the file's end is of a file that was cut short: a look there kills. */
-  if (old && old->device == st.st_dev && old->inode == st.st_ino && old->length >= length &&
+  if (old && handleSame(&st, old->device, old->inode) && old->length >= length &&
       old->length <= (uint64_t)st.st_size) {
     old->checked = version;
     old->replaced = replaced;
@@ -153,9 +160,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   map->inode = st.st_ino;
   map->checked = version;
   map->replaced = replaced;
-  if (old && (old->device != st.st_dev || old->inode != st.st_ino)) {
-    dataOrphan(h, index);
-  }
+  if (old && !handleSame(&st, old->device, old->inode)) dataOrphan(h, index);
   h->maps[index] = map;
   h->about.quick = 0;
   h->about.version = 0; /* it may have been of the file's other mapping */
@@ -180,7 +185,7 @@ static void dataCheck(mmapsync *h, unsigned index) {
   DataFile *f = &h->writer.file[index];
   struct stat st;
 
-  if (sysStat(h->data_name[index], &st) != 0 || st.st_dev != f->device || st.st_ino != f->inode) {
+  if (sysStat(h->data_name[index], &st) != 0 || !handleSame(&st, f->device, f->inode)) {
     dataClose(f);
     return;
   }

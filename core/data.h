@@ -105,6 +105,9 @@ int trailerLoad(const TrailerShared *from, uint64_t version, Trailer *out);
 /* Whether that trailer, which trailerLoad() took out and found not valid, is of `version` and a newer format. */
 int trailerNewer(const Trailer *t, uint64_t version);
 
+/* The failure of a reader that meets one in data file `index`. */
+int dataNewer(struct mmapsync *h, unsigned index, unsigned format);
+
 /* Completes *t (magic, format, check) and writes it to `to`.  Wipes what is at `to`. */
 void trailerStore(TrailerShared *to, Trailer *t);
 void trailerWipe(TrailerShared *to);

@@ -90,10 +90,9 @@ static int drainPause(mmapsync *h, Drain *d) {
 
 static mmapsync_reader *heldAdd(mmapsync *h, int kind) {
   HandleDrain *drain = &h->writer.drain;
-  mmapsync_reader *r;
+  mmapsync_reader *r =
+      &drain->held[drain->nheld < MMAPSYNC_HELD_MOST ? drain->nheld : MMAPSYNC_HELD_MOST];
   drain->nheld++;
-  if (drain->nheld > MMAPSYNC_HELD_MOST) return NULL;
-  r = &drain->held[drain->nheld - 1];
   memset(r, 0, sizeof(*r));
   r->kind = kind;
   r->alive = 1;
@@ -166,7 +165,7 @@ static int drainSlots(mmapsync *h, Drain *d) {
         if (drain->fresh && !mine) rc = drainLeft(h, k, word);
         break;
       }
-      if (!mine && (d->looks >= LOOKS || d->over)) alive = slotsAlive(&drain->slots, k);
+      if (!mine && d->looks >= LOOKS) alive = slotsAlive(&drain->slots, k);
       if (alive < 0) return handleSystem(h, h->readers_name, "look for a lock", errno);
       if (!alive) {
         if (drainClear(&drain->slots, k, word)) break;
@@ -178,8 +177,7 @@ static int drainSlots(mmapsync *h, Drain *d) {
         continue;
       }
       if (mine || d->over) {
-        mmapsync_reader *r = heldAdd(h, MMAPSYNC_PIN_SLOT);
-        if (r) readersSlot(slot, k, word, r);
+        readersSlot(slot, k, word, heldAdd(h, MMAPSYNC_PIN_SLOT));
         h->writer.renew = h->writer.replaced = 1;
         break;
       }
@@ -226,8 +224,7 @@ static int drainLocks(mmapsync *h, Drain *d) {
     if (there < 0) skip = -1;
     if (there <= 0) break;
     if (d->over || pinsOwnLock(h->state, d->index, d->from)) {
-      mmapsync_reader *r = heldAdd(h, MMAPSYNC_PIN_LOCK);
-      if (r) r->pins[d->index] = 1;
+      heldAdd(h, MMAPSYNC_PIN_LOCK)->pins[d->index] = 1;
       h->writer.renew = h->writer.replaced = 1;
       break;
     }
@@ -243,33 +240,27 @@ static int drainLocks(mmapsync *h, Drain *d) {
 static int drainCounters(mmapsync *h, Drain *d) {
   HandleWriter *w = &h->writer;
   _Atomic uint32_t *readers = &h->state->shared->readers[d->index];
-  mmapsync_reader *r;
+  int busy = h->opt.foreign == MMAPSYNC_FOREIGN_BUSY;
   uint32_t n;
   int rc;
 
   for (;;) {
-    /* sequentially consistent: pairs with the claim and the second look in counterEnter(); it also
+    /* sequentially consistent, both: pairs with the claim and the second look in counterEnter(); it also
     ** acquires what counterLeave() released */
-    n = atomic_load_explicit(readers, memory_order_seq_cst);
+    n = d->over && !busy ? atomic_exchange_explicit(readers, 0, memory_order_seq_cst)
+                         : atomic_load_explicit(readers, memory_order_seq_cst);
     if (n == 0) return MMAPSYNC_OK;
     w->foreign = 1;
     if (d->over) break;
     rc = drainPause(h, d);
     if (rc != MMAPSYNC_OK) return rc;
   }
-  if (h->opt.foreign == MMAPSYNC_FOREIGN_BUSY) {
-    r = heldAdd(h, MMAPSYNC_PIN_COUNTER);
-    if (r) r->pins[d->index] = n;
+  heldAdd(h, MMAPSYNC_PIN_COUNTER)->pins[d->index] = n;
+  if (busy) {
     return handleError(h, MMAPSYNC_BUSY, "\"%s\": %u counted in still read the older snapshot",
                        h->path, n);
   }
-  /* acquire: as above, of those that left in the last moment */
-  n = atomic_exchange_explicit(readers, 0, memory_order_seq_cst);
-  if (n != 0) {
-    w->reset = 1;
-    r = heldAdd(h, MMAPSYNC_PIN_COUNTER);
-    if (r) r->pins[d->index] = n;
-  }
+  w->reset = 1;
   return MMAPSYNC_OK;
 }
 
@@ -343,15 +334,17 @@ int drainWaiting(mmapsync *h) {
   SlotsShared *slots = h->writer.drain.slots.shared;
   if (!slots) return 1; /* apart: all are woken */
   /* relaxed: mostly nobody waits, and then this should cost no more than a load */
-  return atomic_load_explicit(&slots->waiting, memory_order_relaxed) != 0 &&
-         atomic_exchange_explicit(&slots->waiting, 0, memory_order_seq_cst) != 0;
+  if (atomic_load_explicit(&slots->waiting, memory_order_relaxed) == 0) return 0;
+  atomic_store_explicit(&slots->waiting, 0, memory_order_seq_cst);
+  return 1;
 }
 
 void drainWake(mmapsync *h, int waiting) {
   SlotsShared *slots = h->writer.drain.slots.shared;
   /* sequentially consistent: comes after the switch; pairs with the store in waitSleep().  Who set it since
   ** drainWaiting() may have done so for the next switch, so it stays. */
-  if (!waiting && atomic_load_explicit(&slots->waiting, memory_order_seq_cst) == 0) return;
+  uint32_t since = slots ? atomic_load_explicit(&slots->waiting, memory_order_seq_cst) : 0;
+  if (((uint32_t)waiting | since) == 0) return;
   (void)sysFutex(stateLow(h->state->shared), FUTEX_WAKE, INT_MAX, 0);
 }
 

@@ -95,6 +95,14 @@ static inline uint64_t bytesPrefix(const uint8_t *z, size_t n, int near) {
   return x;
 }
 
+/* The same of 8 such bytes: A to Z as a to z. */
+static inline uint64_t bytesFold(uint64_t x) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), high = 0x80 * ones;
+  uint64_t low = x & ~high;
+  uint64_t upper = ((low + (0x80 - 'A') * ones) ^ (low + (0x7f - 'Z') * ones)) & ~x & high;
+  return x | upper >> 2;
+}
+
 /* Plans the term for a chunk of n rows, of which `ahead` are to be looked at.  CORRUPT. */
 int planMake(FilterTerm *p, const Chunk *k, uint64_t n, uint64_t ahead);
 

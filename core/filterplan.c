@@ -261,7 +261,7 @@ static void planBytes(FilterTerm *p, const Chunk *k) {
     plan->lo = step;
     if (step > widthMost(k->width)) planConst(plan, plan->flip);
   } else {
-    plan->kind = op != MMAPSYNC_IN && collation == MMAPSYNC_BINARY ? PLAN_BYTES : PLAN_VALUES;
+    plan->kind = op != MMAPSYNC_IN ? PLAN_BYTES : PLAN_VALUES;
     plan->flip = 0;
   }
 }
@@ -404,10 +404,34 @@ static void runSearch(const FilterTerm *p, const Block *b, const BlockMask *left
   }
 }
 
-/* Texts or blobs under memcmp(): mostly the first 8 bytes tell. */
-static int runBytes(const FilterTerm *p, const Block *b, const BlockMask *left, uint8_t *out) {
+/* Row i's value of n bytes was looked at: after too many, it is the last. */
+static void blockLooked(Block *b, uint64_t n, uint32_t i) {
+  b->bytes += n;
+  if (b->bytes > FILTER_BYTES) b->n = i + 1;
+}
+
+/* How two texts or blobs compare whose first 8 bytes are x and y, in lower case if case does not count; 0: these do not
+** tell.  NOCASE looks at nothing behind a NUL that both have, and RTRIM, at a space, at what is behind. */
+static int prefixCompare(uint64_t x, uint64_t y, int collation) {
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  unsigned at;
+  if (x == y) return 0;
+  at = (unsigned)__builtin_clzll(x ^ y) / 8; /* the first byte that differs */
+  if (collation == MMAPSYNC_NOCASE && at > 0) {
+    uint64_t z = x | UINT64_MAX >> 8 * at;
+    if (((z - ones) & ~z & 0x80 * ones) != 0) return 0;
+  } else if (collation == MMAPSYNC_RTRIM) {
+    unsigned shift = 56 - 8 * at;
+    if ((x >> shift & 255) == ' ' || (y >> shift & 255) == ' ') return 0;
+  }
+  return x < y ? -1 : 1;
+}
+
+/* Texts or blobs: mostly the first 8 bytes tell. */
+static int runBytes(const FilterTerm *p, Block *b, const BlockMask *left, uint8_t *out) {
   const Chunk *k = b->k;
   const mmapsync_value *v = &p->def.values[0];
+  const int collation = k->encoding == CHUNK_BLOB ? MMAPSYNC_BINARY : p->def.collation;
   uint32_t i;
   for (i = 0; i < b->n; i++) {
     mmapsync_value a;
@@ -420,16 +444,15 @@ static int runBytes(const FilterTerm *p, const Block *b, const BlockMask *left, 
     if (from == to) continue; /* NULL has no bytes, not even a NUL */
     if (heapValue(k, from, to, v->type, &a) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
     x = bytesPrefix(a.u.p, a.n, from + 8 <= k->heap_bytes);
-    c = x != p->prefix ? (x < p->prefix ? -1 : 1) : mmapsync_compare(&a, v, MMAPSYNC_BINARY);
+    if (collation == MMAPSYNC_NOCASE) x = bytesFold(x);
+    c = prefixCompare(x, p->prefix, collation);
+    if (c == 0) {
+      c = mmapsync_compare(&a, v, collation);
+      if (collation != MMAPSYNC_BINARY) blockLooked(b, a.n, i); /* byte by byte */
+    }
     out[i] = p->match[(c > 0) - (c < 0) + 1];
   }
   return MMAPSYNC_OK;
-}
-
-/* Row i's value of n bytes was looked at: after too many, it is the last. */
-static void blockLooked(Block *b, uint64_t n, uint32_t i) {
-  b->bytes += n;
-  if (b->bytes > FILTER_BYTES) b->n = i + 1;
 }
 
 /* Texts with the term's bytes in them.  The block's texts stand one behind the other, and what is looked for holds no
@@ -491,6 +514,7 @@ static int runMixed(const FilterTerm *p, Block *b, const BlockMask *left, uint8_
     uint8_t real_in = (uint8_t)((r >= rlo) & (r <= rhi));
     in = (uint8_t)(((in & -(type == MMAPSYNC_INTEGER)) | (real_in & -(type == MMAPSYNC_REAL))) ^
                    flip);
+    if (type == MMAPSYNC_REAL && r != r) in = (uint8_t)p->null_in; /* NaN is NULL */
     if (type != MMAPSYNC_INTEGER && type != MMAPSYNC_REAL) {
       mmapsync_value v;
       in = 0;

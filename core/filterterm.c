@@ -340,6 +340,9 @@ int termOpen(FilterTerm *p, const mmapsync_term *def) {
   p->null_in = def->op == MMAPSYNC_ISNOT;
   for (c = -1; c <= 1; c++) p->match[c + 1] = (uint8_t)opMatches(def->op, c);
   if (v->type >= MMAPSYNC_TEXT) p->prefix = bytesPrefix(v->u.p, v->n, 0);
+  if (v->type == MMAPSYNC_TEXT && def->collation == MMAPSYNC_NOCASE) {
+    p->prefix = bytesFold(p->prefix);
+  }
   everyNumber(p);
   if (v->type == MMAPSYNC_INTEGER) {
     intByInt(p, op, v->u.i);

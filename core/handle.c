@@ -24,8 +24,9 @@
 **     meets a new pin of his the grace time, and memory for one more payload; he can take the writer's lock, for
 **     flock() asks for no more, and keep publishers out (BUSY).  He cannot change what others see.
 **     With write permission on P_readers he can also void the pins of others who pin by slots, so that what they
-**     read is overwritten; and cut that file short, which kills those who have it mapped: readers by slot,
-**     and publishers but for those with MMAPSYNC_TRUST_COPY (slots.h, APART).
+**     read is overwritten, or cut short by an honest publisher who takes it for nobody's: SIGBUS again, and again
+**     MMAPSYNC_TRUST_COPY is the answer.  And he can cut that file short, which kills those who have it mapped:
+**     readers by slot, and publishers but for those with MMAPSYNC_TRUST_COPY (slots.h, APART).
 **     With write permission on P_state, which only the crate's readers need, he is as good as a publisher.  (One with
 **     MMAPSYNC_TRUST_COPY makes it without, for the group.)
 **  4. Who may write to the folder can put anything at the names.  No link is followed, and nothing is opened but
@@ -107,12 +108,11 @@ const char *mmapsync_errstr(int rc) {
 
 int(handleError)(mmapsync *h, int rc, const char *fmt, ...) {
   va_list args;
-  int n;
   assert(rc != MMAPSYNC_OK);
+  h->message[0] = 0; /* if this fails, for a name of 2 GB, it leaves what it had written */
   va_start(args, fmt);
-  n = vsnprintf(h->message, sizeof(h->message), fmt, args);
+  (void)vsnprintf(h->message, sizeof(h->message), fmt, args);
   va_end(args);
-  if (n < 0) h->message[0] = 0;
   return rc;
 }
 

@@ -37,7 +37,9 @@ typedef struct HandleDrain {
   Slots slots;     /* P_readers, all slots */
   uint64_t window; /* until when this handle, as it said in P_writer, does not look at lock pins */
   int fresh;       /* the lock was taken since slots were last looked at */
-  mmapsync_reader held[MMAPSYNC_HELD_MOST]; /* who held at the end of the last grace time */
+  mmapsync_reader
+      held[MMAPSYNC_HELD_MOST + 1]; /* who held at the end of the last grace time; and room
+                                                 ** for who is one too many */
   uint32_t nheld;
 } HandleDrain;
 
@@ -165,6 +167,11 @@ int handleNomem(mmapsync *h);
 #define handleSystem(h, name, verb, err) (handleSystem(h, name, verb, err), MMAPSYNC_IOERR)
 #define handleNomem(h)                   (handleNomem(h), MMAPSYNC_NOMEM)
 #endif
+
+/* Whether *st is of the file of that device and inode. */
+static inline int handleSame(const struct stat *st, dev_t device, ino_t inode) {
+  return ((st->st_dev ^ device) | (st->st_ino ^ inode)) == 0;
+}
 
 /* Asks options.progress whether to go on: MMAPSYNC_OK, or MMAPSYNC_INTERRUPT with a sentence. */
 int handleProgress(mmapsync *h);

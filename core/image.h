@@ -112,7 +112,10 @@ typedef struct DirColumn {
   uint64_t chunks;    /* 24 offset of DirChunk[] */
   uint64_t nulls;     /* 32 rows that are NULL */
   uint64_t bytes;     /* 40 */
-  uint32_t flags;     /* 48 MMAPSYNC_COLUMN_... */
+  uint32_t
+      flags; /* 48 MMAPSYNC_COLUMN_HIDDEN, _NOTNULL, _CLEAN: mmapsync.h says what they mean.  Readers believe
+                      ** CLEAN for speed alone: a text that holds a NUL in spite of it is cut there.  NOTNULL goes with
+                      ** nulls: who declares it looks at both */
   uint32_t
       types; /* 52 bits 1 << MMAPSYNC_NULL ..., and MMAPSYNC_TYPES_...; those not in format 1 */
   uint64_t unused; /* 56 zero */

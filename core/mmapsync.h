@@ -180,7 +180,8 @@ typedef struct mmapsync mmapsync;
 #define MMAPSYNC_FOREIGN_BUSY                                                                      \
   1 /* readers of the crate are not harmed: the write fails with BUSY.  So it
                                    ** does where a data file would have to be replaced, which they do not
-                                   ** notice */
+                                   ** notice.  One that died while it was counted in looks the same, and is
+                                   ** got rid of by a write with FOREIGN_RESET */
 
 /* Whether those who may write the channel's files are trusted to leave them as long as they are, and bytes that are
 ** published alone.  A look at what somebody else has cut off kills a process (SIGBUS). */

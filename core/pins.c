@@ -246,8 +246,12 @@ int pinsAttach(mmapsync *h, int foreign, uint64_t version) {
   if (kind != MMAPSYNC_PIN_AUTO) {
     rc = attachKind(h, kind);
     if (rc == MMAPSYNC_NOTFOUND) {
-      rc = handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": missing: only counters can pin here",
-                       s->page.shared ? h->readers_name : h->writer_name);
+      rc = s->page.shared
+               ? handleError(h, MMAPSYNC_CANTOPEN,
+                             "\"%s\": missing: only locks and counters can pin here",
+                             h->readers_name)
+               : handleError(h, MMAPSYNC_CANTOPEN, "\"%s\": missing: only counters can pin here",
+                             h->writer_name);
     }
   } else if (foreign || !s->page.shared) {
     kind = MMAPSYNC_PIN_COUNTER;
@@ -326,7 +330,8 @@ void pinsLeave(State *s, const mmapsync_view *view, int voided) {
 int pinsOwnLock(const State *s, unsigned index, uint32_t from) {
   uint32_t i;
   for (i = 0; i < s->nlocks; i++) {
-    if (s->locks[i].index == index && s->locks[i].value >= from && s->locks[i].views != 0) return 1;
+    assert(s->locks[i].views != 0); /* no claim is in progress */
+    if (s->locks[i].index == index && s->locks[i].value >= from) return 1;
   }
   return 0;
 }

@@ -94,21 +94,25 @@ void progressEnd(mmapsync *h, int swept) {
 
 /* ---- who asks --------------------------------------------------------------------------------------- */
 
-/* What the page says, read and not mapped; the table's name is "" if it changes all the while. */
+/* The page as it is now, read and not mapped; NOTFOUND if it was cut off since. */
+static int progressPage(mmapsync *h, int fd, PageShared *out) {
+  ssize_t got = sysReadAt(fd, out, sizeof(*out), 0);
+  if (got < 0) return handleSystem(h, h->writer_name, "read", errno);
+  return got == (ssize_t)sizeof(*out) ? MMAPSYNC_OK : MMAPSYNC_NOTFOUND;
+}
+
+/* What the page says; the table's name is "" if it changes all the while. */
 static int progressRead(mmapsync *h, int fd, PageShared *out, char name[PAGE_NAME_MAX]) {
   PageShared after;
   uint32_t turn;
-  int round;
+  int round, rc;
   name[0] = 0;
   for (round = 0; round < NAME_ROUNDS; round++) {
-    if (sysReadAt(fd, out, sizeof(*out), 0) != (ssize_t)sizeof(*out)) {
-      return handleSystem(h, h->writer_name, "read", errno);
-    }
+    rc = progressPage(h, fd, out);
     /* The kernel copies upwards: `turn` before the name.  acquire: pairs with the stores in progressName() */
     atomic_thread_fence(memory_order_acquire);
-    if (sysReadAt(fd, &after, sizeof(after), 0) != (ssize_t)sizeof(after)) {
-      return handleSystem(h, h->writer_name, "read", errno);
-    }
+    if (rc == MMAPSYNC_OK) rc = progressPage(h, fd, &after);
+    if (rc != MMAPSYNC_OK) return rc;
     turn = atomic_load_explicit(&out->turn, memory_order_relaxed);
     if (turn == atomic_load_explicit(&after.turn, memory_order_relaxed) && !(turn & 1)) {
       memcpy(name, (const void *)out->table, PAGE_NAME_MAX);
@@ -131,7 +135,9 @@ int mmapsync_publishing(mmapsync *h, mmapsync_progress *out) {
   held = sysBytesHeld(fd, PAGE_PUBLISHING, 1);
   if (held < 0) rc = handleSystem(h, h->writer_name, "look for a lock", errno);
   if (held > 0) rc = progressRead(h, fd, &page, out->table);
-  if (held > 0 && rc == MMAPSYNC_OK) {
+  if (rc == MMAPSYNC_NOTFOUND) {
+    rc = MMAPSYNC_OK;
+  } else if (held > 0 && rc == MMAPSYNC_OK) {
     out->phase = (int)atomic_load_explicit(&p->phase, memory_order_relaxed);
     out->pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
     out->started_ns = atomic_load_explicit(&p->started_ns, memory_order_relaxed);

@@ -68,7 +68,7 @@ static int readShows(mmapsync *h, const DataMap *map, uint64_t version) {
   const TrailerShared *t;
   uint64_t word;
 
-  if (!map || size > map->length) return 0;
+  if (size > map->length) return 0;
   t = dataTrailer(map, size);
   /* relaxed: pinsEnter() has acquired */
   word = t ? atomic_load_explicit(&t->word[TRAILER_SEQUENCE_WORD], memory_order_relaxed) : 0;
@@ -127,10 +127,7 @@ static int readReady(mmapsync *h) {
 ** over it as over those. */
 static int readNewer(mmapsync *h, unsigned index) {
   if (h->about.trailer.format <= TRAILER_FORMAT) return MMAPSYNC_OK;
-  return handleError(h, MMAPSYNC_CORRUPT,
-                     "\"%s\": snapshot with a trailer of format %u: this library reads format %d: "
-                     "upgrade it",
-                     h->data_name[index], (unsigned)h->about.trailer.format, TRAILER_FORMAT);
+  return dataNewer(h, index, h->about.trailer.format);
 }
 
 /* Whether the handle is attached for a snapshot of another sort than the one in h->about. */
@@ -213,9 +210,9 @@ int readPin(mmapsync *h, mmapsync_view *view) {
       rc = dataMap(h, index, version, note[index]);
       if (rc == MMAPSYNC_OK && !h->writer.open && !stateIsCurrent(h)) rc = stateVanished(h);
       map = h->maps[index];
-      if (rc == MMAPSYNC_OK && note[index] == pageReplaced(&h->state->page, index) &&
-          readShows(h, map, version) && !readMisfit(h, version)) {
-        break;
+      if (rc == MMAPSYNC_OK && note[index] == pageReplaced(&h->state->page, index)) {
+        (void)readShows(h, map, version); /* it does */
+        if (!readMisfit(h, version)) break;
       }
       pinsDrop(h->state, index, note);
       if (rc != MMAPSYNC_OK && !readMoved(h, index, version, note[index])) return rc;
@@ -262,7 +259,9 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
   rc = dataMap(h, index, version, pageReplaced(&h->state->page, index));
   readOrphans(h, index);
   if (rc == MMAPSYNC_CORRUPT || rc == MMAPSYNC_CANTOPEN) return MMAPSYNC_OK;
-  if (rc != MMAPSYNC_OK || !readShows(h, h->maps[index], version)) return rc;
+  if (rc != MMAPSYNC_OK) return rc;
+  (void)readShows(h, h->maps[index],
+                  version); /* it does: dataMap() has looked at this version's file */
   *valid = h->about.valid;
   *out = h->about.trailer;
   return MMAPSYNC_OK;
@@ -272,9 +271,7 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
 enum { CHECK_OPTION, CHECK_ALWAYS };
 
 static int readWantsCheck(const mmapsync *h, const mmapsync_view *view, int check) {
-  if (h->opt.trust == MMAPSYNC_TRUST_COPY) return 0; /* it was */
   if (check == CHECK_ALWAYS || h->state->unsure) return 1;
-  if (h->opt.verify == MMAPSYNC_VERIFY_NEVER) return 0;
   if (h->opt.verify == MMAPSYNC_VERIFY_ATTACH) return h->checked_version == 0;
   return view->version != h->checked_version || view->sequence != h->checked_sequence;
 }
@@ -363,11 +360,11 @@ static inline int readQuick(mmapsync *h, mmapsync_view *view) {
 /* Keeps a view for readQuick(), if that may give it again. */
 static void readKeep(mmapsync *h, const mmapsync_view *view) {
   HandleAbout *about = &h->about;
-  if (view->pin != MMAPSYNC_PIN_SLOT || !about->valid || h->state->unsure ||
-      h->opt.verify == MMAPSYNC_VERIFY_SNAPSHOT || about->version != view->version ||
-      h->maps[view->map->index] != view->map) {
+  if (view->pin != MMAPSYNC_PIN_SLOT || !about->valid ||
+      h->opt.verify == MMAPSYNC_VERIFY_SNAPSHOT) {
     return;
   }
+  assert(about->version == view->version && h->maps[view->map->index] == view->map);
   about->view = *view;
   about->view.switched = 0;
   about->quick = 1;

@@ -156,21 +156,25 @@ static void slotsStamp(Slot *slot) {
   atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
 }
 
+/* Raises `used` to n, unless it is as much, or somebody else raises it at this moment: then it looks again. */
+static void slotsRaise(SlotsShared *p, uint32_t n) {
+  uint32_t used;
+  while ((used = atomic_load_explicit(&p->used, memory_order_seq_cst)) < n) {
+    (void)atomic_compare_exchange_strong_explicit(&p->used, &used, n, memory_order_seq_cst,
+                                                  memory_order_relaxed);
+  }
+}
+
 /* With the lock on its byte had: makes the slot ours. */
 static void slotsTake(Slots *s, uint32_t number) {
   SlotsShared *p = s->shared;
   Slot *slot = &p->slot[number];
-  /* sequentially consistent: if another owner has raised it far enough, that comes before our first claim */
-  uint32_t used = atomic_load_explicit(&p->used, memory_order_seq_cst);
-
   /* What a dead owner left pinned is over. */
   atomic_store_explicit(&slot->word, 0, memory_order_seq_cst);
   slotsStamp(slot);
-  /* sequentially consistent: before the slot's first claim, for the writer's look in drainSlots() */
-  while (used <= number &&
-         !atomic_compare_exchange_weak_explicit(&p->used, &used, number + 1, memory_order_seq_cst,
-                                                memory_order_relaxed)) {
-  }
+  /* sequentially consistent: before the slot's first claim, for the writer's look in drainSlots(), also if another
+  ** owner has raised it far enough */
+  slotsRaise(p, number + 1);
   /* Our first look at the version comes after this, though it is no more than a hint; state.h, C1, 8. */
   atomic_thread_fence(memory_order_seq_cst);
 }
@@ -195,8 +199,7 @@ static int slotsReuse(Slots *s, uint32_t used, uint32_t *number) {
       *number = k;
       break;
     }
-    if (errno != EAGAIN && errno != EACCES)
-      i = PROBE_MOST; /* no locks to be had: slotsClaim() says why */
+    if (errno != EAGAIN) i = PROBE_MOST; /* no locks to be had: slotsClaim() says why */
   }
   atomic_store_explicit(&p->probe, used ? (probe + i) % used : 0, memory_order_relaxed);
   return i < PROBE_MOST && i < used;
@@ -228,7 +231,7 @@ int slotsClaim(mmapsync *h, Slots *s, uint32_t *number) {
       *number = k;
       return MMAPSYNC_OK;
     }
-    if (errno != EAGAIN && errno != EACCES) {
+    if (errno != EAGAIN) { /* which Linux says of a slot that is another's */
       rc = handleSystem(h, h->readers_name, "lock", errno);
       goto failed;
     }
@@ -281,7 +284,6 @@ static int slotsMendApart(mmapsync *h, Slots *s, int created) {
 
 /* Makes the header, or makes it anew; the caller holds the writer's lock. */
 static int slotsMend(mmapsync *h, Slots *s, int created) {
-  uint32_t used, all;
   int rc = s->mapped ? MMAPSYNC_OK : slotsGrow(h, s, 0);
   if (rc != MMAPSYNC_OK) return rc;
   rc = slotsCheck(h, s);
@@ -290,12 +292,7 @@ static int slotsMend(mmapsync *h, Slots *s, int created) {
   rc = slotsMap(h, s);
   if (rc == MMAPSYNC_OK && s->apart) return slotsMendApart(h, s, created);
   if (rc != MMAPSYNC_OK) return rc;
-  all = created ? 0 : slotsIn(s->mapped);
-  used = atomic_load_explicit(&s->shared->used, memory_order_relaxed);
-  while (used < all &&
-         !atomic_compare_exchange_weak_explicit(&s->shared->used, &used, all, memory_order_seq_cst,
-                                                memory_order_relaxed)) {
-  }
+  slotsRaise(s->shared, created ? 0 : slotsIn(s->mapped));
   atomic_store_explicit(&s->shared->layout, slotsLayout(), memory_order_relaxed);
   /* release: pairs with the acquire in slotsCheck() */
   atomic_store_explicit(&s->shared->magic, slotsMagic(), memory_order_release);
@@ -311,7 +308,8 @@ int slotsOpen(mmapsync *h, Slots *s, int make) {
   s->apart = s->look || h->opt.trust == MMAPSYNC_TRUST_COPY;
   s->first = UINT32_MAX;
   s->mapped = 0;
-  if (s->apart && !s->copy) {
+  assert(!s->copy);
+  if (s->apart) {
     s->copy = malloc(SLOTS_COPIED * sizeof(*s->copy));
     if (!s->copy) return handleNomem(h);
   }

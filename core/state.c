@@ -119,7 +119,7 @@ int stateIsCurrent(mmapsync *h) {
   struct stat st;
   assert(h->state);
   h->state_look = sysStat(h->state_name, &st) == 0 ? 0 : errno;
-  return h->state_look == 0 && st.st_dev == h->state->device && st.st_ino == h->state->inode;
+  return h->state_look == 0 && handleSame(&st, h->state->device, h->state->inode);
 }
 
 int stateVanished(mmapsync *h) {

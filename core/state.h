@@ -263,8 +263,7 @@ typedef struct State {
 
 /* The half of the version word that every switch changes, for the kernel to sleep on. */
 static inline _Atomic uint32_t *stateLow(StateShared *s) {
-  const int big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-  return (_Atomic uint32_t *)(void *)((char *)s + (big ? 4 : 0));
+  return (_Atomic uint32_t *)(void *)((char *)s + 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__));
 }
 
 /* Opens the channel's state into h->state, which is NULL.  For a reader (create 0), EMPTY if there is

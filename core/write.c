@@ -385,9 +385,10 @@ static int writeFinish(mmapsync *h, size_t size, uint32_t kind, uint64_t hash,
   char reason[128];
   int rc = MMAPSYNC_OK, waiting;
 
-  if (word == 0 || (word == w->carried && !(w->carried_known && hash == w->carried_hash))) {
-    word = versionPerturb(word, w->carried);
+  if (word == w->carried && !(w->carried_known && hash == w->carried_hash)) {
+    word = versionPerturb(word);
   }
+  assert(word != 0); /* version.h */
   t.kind = (uint16_t)kind;
   t.pid = w->pid;
   t.version = word;

@@ -336,9 +336,10 @@ static void columnsValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
   case 6: sqlite3_result_int64(pCtx, (sqlite3_int64)pCol->nulls); break;
   case 7: sqlite3_result_int64(pCtx, (sqlite3_int64)pCol->bytes); break;
   case 8: sqlite3_result_int(pCtx, primaryPosition(pTab, pCur->iCol)); break;
+  case 9: sqlite3_result_int(pCtx, (pCol->flags & MMAPSYNC_COLUMN_HIDDEN) != 0); break;
   default:
-    assert(iCol == 9);
-    sqlite3_result_int(pCtx, (pCol->flags & MMAPSYNC_COLUMN_HIDDEN) != 0);
+    assert(iCol == 10);
+    sqlite3_result_int(pCtx, (pCol->flags & MMAPSYNC_COLUMN_NOTNULL) != 0);
     break;
   }
   if (zText != NULL) sqlite3_result_text(pCtx, zText, -1, SQLITE_TRANSIENT);
@@ -347,8 +348,9 @@ static void columnsValue(StatusCursor *pCur, sqlite3_context *pCtx, int iCol) {
 static const StatusKind columnsKind = {
     "mmapsync_columns",
     "CREATE TABLE x(table_name TEXT, cid INTEGER, name TEXT, type TEXT, collation TEXT, "
-    "encoding TEXT, nulls INTEGER, bytes INTEGER, key INTEGER, hidden INTEGER, path TEXT HIDDEN)",
-    10,
+    "encoding TEXT, nulls INTEGER, bytes INTEGER, key INTEGER, hidden INTEGER, not_null INTEGER, "
+    "path TEXT HIDDEN)",
+    11,
     LOOK_SNAPSHOT | LOOK_IMAGE,
     columnsRow,
     columnsValue,

@@ -21,6 +21,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "always.h"
+
 /* ---- what is declared ------------------------------------------------------------------------- */
 
 /*
@@ -207,6 +209,11 @@ static const mmapsync_table *tableChoose(Channel *pChannel, const char *zArg, co
   return pTab;
 }
 
+/*
+** What comes of a sentence that was just made.
+*/
+static int declError(int rc, const char *zErr) { return zErr == NULL ? SQLITE_NOMEM : rc; }
+
 /* ---- connecting ------------------------------------------------------------------------------- */
 
 int vtabDisconnect(sqlite3_vtab *pVtab) {
@@ -279,7 +286,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
   if (tableShown(pTab) == 0) {
     *pzErr =
         sqlite3_mprintf("\"%s\": table \"%s\" has no columns", mmapsync_path(pChannel->h), zTable);
-    return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+    return declError(SQLITE_ERROR, *pzErr);
   }
   zDecl = tableDeclaration(db, pTab);
   if (zDecl == NULL) return SQLITE_NOMEM;
@@ -288,7 +295,7 @@ static int tableConnect(sqlite3 *db, Channel *pChannel, const mmapsync_table *pT
     *pzErr = sqlite3_mprintf("\"%s\": table \"%s\": %s", mmapsync_path(pChannel->h), zTable,
                              sqlite3_errmsg(db));
     sqlite3_free(zDecl);
-    return *pzErr == NULL ? SQLITE_NOMEM : rc;
+    return declError(rc, *pzErr);
   }
   p = sqlite3_malloc64(sizeof(*p));
   if (p == NULL) {
@@ -326,7 +333,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
   int rc = SQLITE_NOMEM;
   if (argc < 4 || argc > 5) {
     *pzErr = sqlite3_mprintf("expected USING mmapsync(path [, table])");
-    return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
+    return declError(SQLITE_ERROR, *pzErr);
   }
   zPath = argDequote(argv[3]);
   if (argc == 5) zArg = argDequote(argv[4]);
@@ -336,7 +343,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
   rc = channelPin(pChannel, 1, pzErr);
   if (rc == SQLITE_OK) {
     const mmapsync_table *pTab = tableChoose(pChannel, zArg, argv[2], pzErr);
-    rc = *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR; /* if there is none */
+    rc = declError(SQLITE_ERROR, *pzErr); /* if there is none */
     if (pTab != NULL) rc = tableConnect(db, pChannel, pTab, argv + 1, zArg != NULL, &pNew, pzErr);
     channelUnpin(pChannel);
   }
@@ -344,7 +351,7 @@ int vtabConnect(sqlite3 *db, void *pAux, int argc, const char *const *argv, sqli
     /* It opens whatever path the schema names, so a schema that someone else wrote must not get to use
     ** it from views and triggers. */
     rc = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-    if (rc == SQLITE_OK) {
+    if (ALWAYS(rc == SQLITE_OK)) { /* it is xConnect that asks, and the oldest host knows it */
       *ppVtab = &pNew->base;
     } else {
       vtabDisconnect(&pNew->base);

@@ -11,7 +11,8 @@
 ** before IN it says BINARY, too, and hands over only one of the values that their collation calls equal; and a
 ** row value on the right of < and the like goes by the collation of its first column, wherever another says
 ** COLLATE.  So <> and IS NOT drop only what is equal by BINARY, which is equal by every collation; and a
-** collation that is not the column's own is believed only beside a constant, which stands alone.
+** collation that is not the column's own is believed only beside a constant, which stands alone, or in an equality
+** with a BINARY column, of which it only finds more: 'x' COLLATE NOCASE is no constant to SQLite.
 **
 ** In a connection with UTF-16, BINARY compares the bytes of that, which is another order than the core's: there
 ** text is not compared with < and the like, and no order by BINARY is promised.
@@ -338,8 +339,8 @@ static void planPoint(const VtabTable *p, Plan *pPlan) {
   int n = 0;
   int i;
   pPlan->mNumber = pPlan->nPoint = 0;
-  pPlan->bPoint = pRoute->bUnique && pRoute->nEq == pPlan->nTerm && !pRoute->bList &&
-                  !pPlan->bOffset && pPlan->iGone < 0;
+  pPlan->bPoint =
+      pRoute->bUnique && pRoute->nEq == pPlan->nTerm && !pRoute->bList && !pPlan->bOffset;
   if (!pPlan->bPoint) return;
   for (i = 0; i < pRoute->nEq; i++) {
     const PlanTerm *pTerm = &pPlan->aTerm[pRoute->aEq[i]];
@@ -444,6 +445,16 @@ static int opTrusted(int op) {
 }
 
 /*
+** Whether a term finds at least the rows that it should, whatever its collation may be in truth: what equals a value by
+** BINARY equals it by each of the others.  It is then checked again (termOmits()).
+*/
+static int termWider(const VtabTable *p, const PlanTerm *pTerm, int eColl) {
+  const DeclColumn *pCol = &p->aCol[pTerm->iCol];
+  return (pTerm->op == MMAPSYNC_EQ || pTerm->op == MMAPSYNC_IS) && pCol->eColl == MMAPSYNC_BINARY &&
+         pCol->aff < AFF_NUMERIC && eColl != MMAPSYNC_BINARY;
+}
+
+/*
 ** A constraint as a term.  0 if it is none that can be answered.
 */
 static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue) {
@@ -505,7 +516,10 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   }
   if (pTerm->iCol >= 0) {
     eColl = valueCollation(sqlite3_vtab_collation(w->pInfo, i));
-    if (eColl < 0 || (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL)) return 0;
+    if (eColl < 0) return 0;
+    if (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL && !termWider(p, pTerm, eColl)) {
+      return 0;
+    }
     pTerm->eColl = (unsigned char)eColl;
   }
   if (pTerm->op == MMAPSYNC_EQ && i >= IN_TOLD) return 0;

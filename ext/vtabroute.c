@@ -299,7 +299,7 @@ static int routeSkip(const VtabTable *p, const Plan *pPlan, const Route *pRoute)
       if (p->aMap[i] == pPart->column) mLeft &= ~((sqlite3_uint64)1 << i);
     }
   }
-  if (mLeft != 0 || n == 0 || n > PLAN_PARTS) return 0;
+  if (mLeft != 0 || n > PLAN_PARTS) return 0;
   return n == pKey->nparts && (pKey->flags & MMAPSYNC_KEY_UNIQUE) != 0 ? 0 : n;
 }
 

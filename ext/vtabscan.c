@@ -516,8 +516,7 @@ static int scanFilter(Scan *s) {
 ** Leaves out the first rows.
 */
 static int scanOffset(VtabCursor *pCur, sqlite3_int64 nOffset) {
-  int rc = SQLITE_OK;
-  while (nOffset > 0 && rc == SQLITE_OK) {
+  while (nOffset > 0) {
     if (pCur->pFilter == NULL && pCur->nCheck == 0 && pCur->lo < pCur->hi && pCur->rowLo == 0 &&
         pCur->rowHi == ((VtabTable *)pCur->base.pVtab)->pInfo->rows) {
       sqlite3_uint64 n = pCur->hi - pCur->lo;
@@ -531,8 +530,8 @@ static int scanOffset(VtabCursor *pCur, sqlite3_int64 nOffset) {
     } else if (pCur->pFilter == NULL && pCur->nCheck == 0 && walkRange(pCur)) {
       continue;
     } else {
-      rc = cursorFill(pCur);
-      if (pCur->bEof) return rc;
+      int rc = cursorFill(pCur);
+      if (pCur->bEof) return rc; /* also where it failed */
       if (pCur->nRow > nOffset) {
         pCur->iRow = (unsigned int)nOffset;
         pCur->row = pCur->aRow[pCur->iRow];
@@ -541,7 +540,7 @@ static int scanOffset(VtabCursor *pCur, sqlite3_int64 nOffset) {
       nOffset -= pCur->nRow;
     }
   }
-  return rc == SQLITE_OK ? cursorFill(pCur) : rc;
+  return cursorFill(pCur);
 }
 
 /*
@@ -699,7 +698,7 @@ static int scanWhole(VtabCursor *pCur, const Plan *pPlan) {
   if (pRoute->iKey >= 0 && pRoute->nSkip > 0) {
     pCur->eWalk = WALK_KEY;
     pCur->nSkip = pRoute->nSkip;
-  } else if (pRoute->iKey >= 0 && pPlan->eOrder != PLAN_ANY &&
+  } else if (pRoute->iKey >= 0 &&
              (mmapsync_key_about(p->pTab, pRoute->iKey)->flags & MMAPSYNC_KEY_ORDERED) == 0) {
     pCur->eWalk = WALK_KEY;
   }
@@ -743,8 +742,7 @@ int vtabFilter(sqlite3_vtab_cursor *pCursor, int idxNum, const char *idxStr, int
   if ((pPlan->mUsed & p->mMissing) != 0) return vtabMissing(p, pPlan->mUsed);
   if (pPlan->iGone >= 0) return vtabGone(p, pPlan->iGone);
   if (pPlan->bPoint && scanPoint(pCur, pPlan, argv, &rc)) return rc;
-  if (pPlan->nTerm == 0 && !pPlan->bOffset &&
-      (pPlan->route.bOrdered || pPlan->eOrder == PLAN_ANY)) {
+  if (pPlan->nTerm == 0 && !pPlan->bOffset && pPlan->route.bOrdered) {
     return scanWhole(pCur, pPlan);
   }
   return scanTerms(pCur, pPlan, argv);

@@ -365,6 +365,7 @@ static void caseForkWriter(void) {
   mmapsync *w = openWith(20, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_HOLD), *second = openWriter(20);
   mmapsync_builder *b;
   mmapsync_result r;
+  mmapsync_view view;
   void *data;
   pid_t pid;
 
@@ -375,6 +376,11 @@ static void caseForkWriter(void) {
   pid = fork();
   CHECK(pid >= 0);
   if (pid == 0) {
+    CHECK(mmapsync_pin_kind(w) == MMAPSYNC_PIN_AUTO);
+    FAILS(w, mmapsync_write_grow(w, 8000, &data), MMAPSYNC_MISUSE, "\"%s\": no write is open",
+          checkPath); /* it is the parent's */
+    FAILS(w, mmapsync_write_commit(w, 800, MMAPSYNC_KIND_RAW, NULL), MMAPSYNC_MISUSE,
+          "\"%s\": no write is open", checkPath);
     FAILS(w, payloadWrite(w, 9, 10, NULL), MMAPSYNC_BUSY,
           "\"%s_state\": another writer holds the lock", checkPath);
     READS(w, 1);
@@ -392,6 +398,8 @@ static void caseForkWriter(void) {
   CHECK(pid >= 0);
   if (pid == 0) {
     FAILS(w, payloadWrite(w, 9, 10, NULL), MMAPSYNC_MISUSE,
+          "\"%s\": a table image is being built by the parent of this process", checkPath);
+    FAILS(w, mmapsync_read(w, &view), MMAPSYNC_MISUSE,
           "\"%s\": a table image is being built by the parent of this process", checkPath);
     mmapsync_close(w);
     _exit(0);

@@ -18,9 +18,9 @@
 
 #include "check.h"
 
-/* Instructions from one stop of a reader to the next.  A sanitizer makes many of one, and a fork slow;
-** what it is there for shows at some of them too. */
-#define STRIDE (CHECK_SANITIZED ? 17 : 1)
+/* Instructions from one stop of a reader to the next.  A sanitizer makes many of one, and a fork slow; and so does
+** what counts branches.  What these are there for shows at some of them too. */
+#define STRIDE (CHECK_SANITIZED ? 17 : CHECK_COUNTED ? 19 : 1)
 
 /* What parent and child share. */
 typedef struct Shared {

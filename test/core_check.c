@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <sys/file.h>
 
+#include "data.h"
 #include "hash.h"
+#include "sys.h"
 #include "version.h"
 
 /* ---- a first snapshot ------------------------------------------------------------------------- */
@@ -165,10 +167,10 @@ static void caseVersionLimit(void) {
   CHECK(versionSize(versionMake(0, VERSION_SIZE_MAX, 0)) == VERSION_SIZE_MAX);
   CHECK(versionIndex(versionMake(0, VERSION_SIZE_MAX, 0)) == 0);
 
-  CHECK(versionPerturb(0, 0) == UINT64_C(1) << 40);
-  CHECK(versionPerturb(0, UINT64_C(1) << 40) == UINT64_C(2) << 40);
-  CHECK(versionPerturb(UINT64_C(1) << 40, 0) == UINT64_C(3) << 40); /* 1 would give the word 0 */
-  word = versionPerturb(UINT64_MAX, UINT64_MAX);
+  /* Nothing published is 0, which no payload is, not even the empty one, nor its other word. */
+  word = versionMake(0, 0, hashBytes(NULL, 0));
+  CHECK(word != 0 && versionPerturb(word) != 0 && versionPerturb(word) != word);
+  word = versionPerturb(UINT64_MAX);
   CHECK(word != UINT64_MAX && versionIndex(word) == 1 && versionSize(word) == VERSION_SIZE_MAX);
 }
 
@@ -708,6 +710,107 @@ static void caseErrstr(void) {
   CHECK(strcmp(mmapsync_errmsg(NULL), "out of memory") == 0);
 }
 
+/* The same bytes again are another snapshot, also where the version word comes back: in a file that was replaced for
+** a reader who holds the older ones, and for who compares each snapshot with its hash. */
+static void caseWordAgain(void) {
+  mmapsync_options opt;
+  mmapsync *writer = channelOpenGrace(0), *h = channelOpen(), *each, *holder = channelOpen();
+  mmapsync_view view, held, again;
+
+  mmapsync_options_init(&opt);
+  opt.verify = MMAPSYNC_VERIFY_SNAPSHOT;
+  OK(each, mmapsync_open(checkPath, &opt, &each));
+  WRITE(writer, "the same");
+  HOLDS(h, "the same");
+  HOLDS(h, "the same");
+  HOLDS(each, "the same");
+  OK(holder, mmapsync_read(holder, &held));
+  WRITE(writer, "another");
+  WRITE(writer, "the same");
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.version == held.version && view.sequence == 3 && held.sequence == 1);
+  CHECK(view.data != held.data && view.switched);
+  mmapsync_release(h, &view);
+  filePoke("_data_0", 0, "X", 1);
+  CHECK(mmapsync_read(each, &again) == MMAPSYNC_CORRUPT);
+  CHECK(strstr(mmapsync_errmsg(each), "_data_0\": damaged: expected hash ") != NULL);
+  SHOWS(&held, "the same");
+  mmapsync_release(holder, &held);
+  PINS(writer, 0, 0);
+  mmapsync_close(holder);
+  mmapsync_close(each);
+  mmapsync_close(h);
+  mmapsync_close(writer);
+}
+
+/* The number goes on from the highest that can be one: also from what the file that is written carried, and not from
+** what damage has left in P_writer. */
+static void caseSequenceDamaged(void) {
+  static const uint64_t most = UINT64_MAX;
+  mmapsync *h = channelOpen();
+  mmapsync_result done;
+  TrailerShared shared;
+  Trailer t;
+  uint8_t bytes[64 + TRAILER_SIZE];
+  uint64_t word;
+
+  WRITE(h, "one");
+  OK(h, mmapsync_write(h, "two", 3, &done));
+  word = done.version;
+  mmapsync_close(h);
+  filePoke("_writer", 64, &most, sizeof(most));
+  /* An older trailer with a higher number, as from a copy of the file that was put back. */
+  CHECK(fileGet("_data_0", bytes, sizeof(bytes)) == sizeof(bytes));
+  memcpy(&t, bytes + trailerAt(3), sizeof(t));
+  t.sequence = 100;
+  trailerStore(&shared, &t);
+  filePoke("_data_0", (off_t)trailerAt(3), &shared, sizeof(shared));
+  h = channelOpen();
+  OK(h, mmapsync_write(h, "three", 5, &done));
+  CHECK(done.sequence == 101 && done.version != word);
+  HOLDS(h, "three");
+  OK(h, mmapsync_write(h, "four", 4, &done));
+  CHECK(done.sequence == 102);
+  mmapsync_close(h);
+}
+
+/* A durable publish mends a channel of which the newest snapshot's file is gone. */
+static void caseDurableLost(void) {
+  mmapsync_options opt;
+  mmapsync *h;
+  mmapsync_result done;
+
+  mmapsync_options_init(&opt);
+  opt.durable = 1;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  WRITE(h, "one");
+  mmapsync_close(h);
+  fileRemove("_data_0");
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  OK(h, mmapsync_write(h, "two", 3, &done));
+  CHECK(done.sequence == 2);
+  HOLDS(h, "two");
+  mmapsync_close(h);
+}
+
+/* Large payloads are copied in lines of 64 bytes, and what is left of the last. */
+static void caseLargeOdd(void) {
+  size_t n = ((size_t)8 << 20) + 13, i;
+  mmapsync *h = channelOpen();
+  mmapsync_view view;
+  uint8_t *bytes = malloc(n);
+
+  CHECK(bytes);
+  for (i = 0; i < n; i++) bytes[i] = (uint8_t)(i * 7 + i / 251);
+  OK(h, mmapsync_write(h, bytes, n, NULL));
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.size == n && memcmp(view.data, bytes, n) == 0);
+  mmapsync_release(h, &view);
+  OK(h, mmapsync_verify(h));
+  free(bytes);
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
     {"empty", caseEmpty},
     {"publish", casePublish},
@@ -734,6 +837,10 @@ static const CheckCase cases[] = {
     {"verify_options", caseVerifyOptions},
     {"options_misuse", caseOptionsMisuse},
     {"errstr", caseErrstr},
+    {"word_again", caseWordAgain},
+    {"sequence_damaged", caseSequenceDamaged},
+    {"durable_lost", caseDurableLost},
+    {"large_odd", caseLargeOdd},
     {NULL, NULL},
 };
 

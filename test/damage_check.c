@@ -329,7 +329,7 @@ static void caseNan(void) {
 }
 
 /* The same in filters: whether rows are looked at one by one or many at once. */
-static void caseNanFilter(void) {
+static void nanFilter(int mixed) {
   enum { NANS = 3000, AT = 1234 };
   static const int ops[] = {MMAPSYNC_EQ, MMAPSYNC_NE, MMAPSYNC_LT,    MMAPSYNC_LE, MMAPSYNC_GT,
                             MMAPSYNC_GE, MMAPSYNC_IS, MMAPSYNC_ISNOT, MMAPSYNC_IN};
@@ -343,7 +343,10 @@ static void caseNanFilter(void) {
   void *data;
   Opened o;
   size_t i, k, j;
-  for (i = 0; i < NANS; i++) v[i] = real((double)((i * 7919) % NANS) + 0.25);
+  for (i = 0; i < NANS; i++) {
+    v[i] = real((double)((i * 7919) % NANS) + 0.25);
+    if (mixed && i % 3 == 0) v[i] = i % 2 ? text("x") : integer((int64_t)i);
+  }
   OK(h, publishOne(h, NULL, v, NANS));
   openImage(&o, h);
   bytes = malloc(o.view.size);
@@ -366,7 +369,7 @@ static void caseNanFilter(void) {
     uint32_t n;
     term.op = ops[i % COUNT_OF(ops)];
     c = real(constants[i / COUNT_OF(ops)]);
-    snprintf(checkAbout, sizeof(checkAbout), "op %d, %f", term.op, c.u.r);
+    snprintf(checkAbout, sizeof(checkAbout), "%d, op %d, %f", mixed, term.op, c.u.r);
     OK(h, mmapsync_filter_open(o.t, &term, 1, &f));
     while (at < NANS) {
       OK(h, mmapsync_filter_next(f, &at, NANS, rows, &n));
@@ -378,6 +381,11 @@ static void caseNanFilter(void) {
   }
   closeImage(&o);
   mmapsync_close(h);
+}
+
+static void caseNanFilter(void) {
+  nanFilter(0);
+  nanFilter(1);
 }
 
 static const CheckCase cases[] = {

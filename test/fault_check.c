@@ -310,6 +310,10 @@ static int actLookUp(mmapsync *h) {
   return rc;
 }
 
+/* As many as the first page of P_readers has, and one more. */
+#define FIRST_SLOTS 63
+#define CROWD       (FIRST_SLOTS + 1)
+
 /* All that tells of a channel, and waits for it, by a handle that has not read. */
 static int actTell(mmapsync *h) {
   mmapsync_reader readers[4];
@@ -330,9 +334,20 @@ static int actTell(mmapsync *h) {
   return rc;
 }
 
+/* And of a reader who has a slot. */
+static mmapsync *crowd[CROWD];
+static void crowdAttach(int n) {
+  uint64_t sequence;
+  int i;
+  for (i = 0; i < n; i++) {
+    crowd[i] = channelOpen();
+    OK(crowd[i], mmapsync_sequence(crowd[i], &sequence));
+  }
+}
 static mmapsync *prepareTell(void) {
   mmapsync *h = readPrepare(MMAPSYNC_PIN_AUTO);
   acting.either = 1;
+  crowdAttach(1);
   return h;
 }
 
@@ -356,16 +371,9 @@ static int actAbort(mmapsync *h) {
 }
 
 /* A first read, for which P_readers has to grow: all slots of its first page are taken. */
-#define FIRST_SLOTS 63
-static mmapsync *crowd[FIRST_SLOTS];
 static mmapsync *prepareReadCrowd(void) {
   mmapsync *h = prepareRead();
-  uint64_t sequence;
-  int i;
-  for (i = 0; i < FIRST_SLOTS; i++) {
-    crowd[i] = channelOpen();
-    OK(crowd[i], mmapsync_sequence(crowd[i], &sequence));
-  }
+  crowdAttach(FIRST_SLOTS);
   return h;
 }
 
@@ -408,6 +416,13 @@ static mmapsync *openCopy(void) {
   OK(h, mmapsync_open(checkPath, &opt, &h));
   return h;
 }
+static mmapsync *prepareReadCopyFirst(void) {
+  mmapsync *writer = channelOpen();
+  OK(writer, buildPrices(writer, 1000));
+  mmapsync_close(writer);
+  acting.reads = 1;
+  return openCopy();
+}
 static mmapsync *prepareReadCopy(void) {
   mmapsync *h = openCopy(), *writer = channelOpen();
   OK(writer, buildPrices(writer, 500));
@@ -430,6 +445,56 @@ static mmapsync *prepareApart(void) {
   return openCopy();
 }
 
+/* P_readers in a state that a writer, who has it open, must mend: removed, cut short, its header gone while the lock is
+** held; and grown by readers since. */
+static mmapsync *prepareMendRemoved(void) {
+  mmapsync *h = prepareSteady();
+  fileRemove("_readers");
+  return h;
+}
+static mmapsync *prepareMendCut(void) {
+  mmapsync *h = prepareSteady();
+  CHECK(truncate(fileName("_readers"), 100) == 0);
+  return h;
+}
+static mmapsync *prepareMendHeld(void) {
+  static const uint64_t nothing[2] = {0, 0};
+  mmapsync *h = prepareSteady();
+  mmapsync_options opt = *mmapsync_options_of(h);
+  opt.lock = MMAPSYNC_LOCK_HOLD;
+  OK(h, mmapsync_configure(h, &opt));
+  WRITE(h, "xxxxxxxx");
+  WRITE(h, "ooooo");
+  filePoke("_readers", 0, nothing, sizeof(nothing));
+  usleep(2500); /* longer than it goes without a look at locks */
+  return h;
+}
+static mmapsync *prepareCrowded(void) {
+  mmapsync *h = prepareSteady();
+  crowdAttach(CROWD);
+  return h;
+}
+
+/* A reader holds a file that it was left: the next writer looks whether it lives. */
+static mmapsync *prepareLeft(void) {
+  mmapsync *h = waitPrepare(channelOpenGrace(1), MMAPSYNC_PIN_SLOT);
+  WRITE(h, "xxxxxxxx"); /* is left it */
+  WRITE(h, "ooooo");
+  mmapsync_close(h);
+  h = channelOpen();
+  WRITE(h, "xxxxxxxx");
+  WRITE(h, "ooooo");
+  return h;
+}
+
+static const Scenario mendingRemoved = {prepareMendRemoved, actWrite, holdsOldLetters,
+                                        holdsNewLetters};
+static const Scenario mendingCut = {prepareMendCut, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario mendingHeld = {prepareMendHeld, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario crowded = {prepareCrowded, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario leaving = {prepareLeft, actWrite, holdsOldLetters, holdsNewLetters};
+static const Scenario readingCopyFirst = {prepareReadCopyFirst, actRead, holdsOldPrices,
+                                          holdsOldPrices};
 static const Scenario readingCopy = {prepareReadCopy, actRead, holdsOldPrices, holdsOldPrices};
 static const Scenario apartFirst = {openCopy, actWrite, holdsNothing, holdsNewLetters};
 static const Scenario apart = {prepareApart, actWrite, holdsOldLetters, holdsNewLetters};
@@ -532,7 +597,7 @@ static int sweepRun(const Scenario *s, const struct FaultCall *call, int code) {
   OK(other, mmapsync_verify(other));
   PINS(other, 0, 0);
   if (!swept) CHECK(fileSize("_data_0_new") == -1 && fileSize("_data_1_new") == -1);
-  for (i = 0; i < FIRST_SLOTS; i++) mmapsync_close(crowd[i]);
+  for (i = 0; i < CROWD; i++) mmapsync_close(crowd[i]);
   mmapsync_close(waitReader);
   mmapsync_close(other);
   mmapsync_close(h);
@@ -589,6 +654,13 @@ static void sweepMemory(const Scenario *s) {
   }
 }
 
+static void caseMendRemoved(void) { sweep(&mendingRemoved); }
+static void caseMendCut(void) { sweep(&mendingCut); }
+static void caseMendHeld(void) { sweep(&mendingHeld); }
+static void caseCrowded(void) { sweep(&crowded); }
+static void caseLeft(void) { sweep(&leaving); }
+static void caseReadCopyFirst(void) { sweep(&readingCopyFirst); }
+static void caseReadCopyFirstMemory(void) { sweepMemory(&readingCopyFirst); }
 static void caseFirst(void) { sweep(&first); }
 static void caseLater(void) { sweep(&later); }
 static void caseSteady(void) { sweep(&steady); }
@@ -715,49 +787,6 @@ static void casePublishedUnsynced(void) {
   mmapsync_close(h);
 }
 
-/* A state file that is removed before it can be locked, again and again. */
-static int removeLocked(int fd, int operation) {
-  if (operation != LOCK_UN) fileRemove("_state");
-  return flock(fd, operation);
-}
-
-static void caseRemovedAlways(void) {
-  mmapsync *h = channelOpen();
-  sysSet("flock", (SysFunction)removeLocked);
-  FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_IOERR,
-        "\"%s_state\": removed as often as it was made", checkPath);
-  sysSet(NULL, NULL);
-  WRITE(h, "x");
-  HOLDS(h, "x");
-  mmapsync_close(h);
-}
-
-/* Another writer makes the state file between our look for it and our making it. */
-static int openRaced(const char *name, int flags, mode_t mode) {
-  static int raced;
-  if ((flags & O_CREAT) && !raced) {
-    mmapsync *other;
-    raced = 1;
-    sysSet("open", (SysFunction)NULL);
-    other = channelOpen();
-    WRITE(other, "other");
-    mmapsync_close(other);
-    sysSet("open", (SysFunction)openRaced);
-  }
-  return open(name, flags, mode);
-}
-
-static void caseRacedCreation(void) {
-  mmapsync *h = channelOpen();
-  mmapsync_result done;
-  sysSet("open", (SysFunction)openRaced);
-  OK(h, mmapsync_write(h, "ours", 4, &done));
-  sysSet(NULL, NULL);
-  CHECK(done.sequence == 2);
-  HOLDS(h, "ours");
-  mmapsync_close(h);
-}
-
 /* What a dead writer has left is mended also if the first try of a handle that holds the lock from then on
 ** fails: a file that may have been replaced without notice is never trusted again. */
 static void caseOddHeld(void) {
@@ -838,6 +867,13 @@ static const CheckCase cases[] = {
     {"replacing_lock", caseReplacingLock},
     {"waking", caseWaking},
     {"sweeping", caseSweeping},
+    {"mend_removed", caseMendRemoved},
+    {"mend_cut", caseMendCut},
+    {"mend_held", caseMendHeld},
+    {"crowded", caseCrowded},
+    {"left", caseLeft},
+    {"read_copy_first", caseReadCopyFirst},
+    {"read_copy_first_memory", caseReadCopyFirstMemory},
     {"build", caseBuild},
     {"read", caseRead},
     {"read_slot", caseReadSlot},
@@ -864,8 +900,6 @@ static const CheckCase cases[] = {
     {"odd_held", caseOddHeld},
     {"wait_futex", caseWaitFutex},
     {"published_unsynced", casePublishedUnsynced},
-    {"removed_always", caseRemovedAlways},
-    {"raced_creation", caseRacedCreation},
     {NULL, NULL},
 };
 

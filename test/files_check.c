@@ -195,7 +195,12 @@ static void caseDeepFolder(void) {
   CHECK(mmapsync_open("x", NULL, &h) == MMAPSYNC_TOOBIG);
   CHECK(strstr(mmapsync_errmsg(h), "path too long"));
   mmapsync_close(h);
-  for (i = 0; i < depth; i++) CHECK(chdir("..") == 0 && rmdir(name) == 0);
+  CHECK(chdir("..") == 0 && rmdir(name) == 0 && getcwd(up, sizeof(up)));
+  FAILS(h, mmapsync_open(name + 10, NULL, &h), MMAPSYNC_TOOBIG,
+        "\"%.60s...\": path too long: expected at most 4084 bytes, found %zu", up,
+        strlen(up) + 241);
+  mmapsync_close(h);
+  for (i = 1; i < depth; i++) CHECK(chdir("..") == 0 && rmdir(name) == 0);
 }
 
 /* A relative path means the folder of the moment it was opened in. */
@@ -262,6 +267,7 @@ static void caseFolderGone(void) {
 
 /* What a handle is good for whose open failed. */
 static void caseNotOpened(void) {
+  mmapsync_options opt;
   mmapsync *h;
   mmapsync_view view;
   uint64_t x;
@@ -279,8 +285,14 @@ static void caseNotOpened(void) {
   FAILS(h, mmapsync_wait(h, 0, 0, &x), MMAPSYNC_MISUSE, NOT_OPENED);
   FAILS(h, mmapsync_readers(h, NULL, 0, &count), MMAPSYNC_MISUSE, NOT_OPENED);
   CHECK(mmapsync_pin_kind(h) == MMAPSYNC_PIN_AUTO);
-#undef NOT_OPENED
   mmapsync_write_abort(h);
+  mmapsync_close(h);
+  mmapsync_options_init(&opt);
+  opt.trust = MMAPSYNC_TRUST_COPY;
+  CHECK(mmapsync_open("", &opt, &h) == MMAPSYNC_MISUSE);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_MISUSE, NOT_OPENED);
+  FAILS(h, mmapsync_version(h, &x), MMAPSYNC_MISUSE, NOT_OPENED);
+#undef NOT_OPENED
   mmapsync_close(h);
 }
 

@@ -359,6 +359,106 @@ static void caseGraceNone(void) {
   }
 }
 
+/* Of more readers that hold than a result has room for, the first are told, and how many there are: of all kinds. */
+static void caseHeldMost(void) {
+  mmapsync *writer = channelOpenGrace(0), *h[MMAPSYNC_HELD_MOST + 2];
+  mmapsync_view view[MMAPSYNC_HELD_MOST + 2];
+  mmapsync_result done;
+  const mmapsync_reader *held;
+  size_t i, count;
+
+  WRITE(writer, "one");
+  for (i = 0; i < MMAPSYNC_HELD_MOST + 2; i++) {
+    h[i] = channelOpenPins(i < MMAPSYNC_HELD_MOST    ? MMAPSYNC_PIN_SLOT
+                           : i == MMAPSYNC_HELD_MOST ? MMAPSYNC_PIN_LOCK
+                                                     : MMAPSYNC_PIN_COUNTER);
+    OK(h[i], mmapsync_read(h[i], &view[i]));
+  }
+  WRITE(writer, "two");
+  OK(writer, mmapsync_write(writer, "three", 5, &done));
+  CHECK(done.replaced && done.reset && done.held == MMAPSYNC_HELD_MOST + 2);
+  held = mmapsync_held(writer, &count);
+  CHECK(count == MMAPSYNC_HELD_MOST);
+  for (i = 0; i < count; i++) CHECK(held[i].kind == MMAPSYNC_PIN_SLOT && held[i].pins[0] == 1);
+  for (i = 0; i < MMAPSYNC_HELD_MOST + 2; i++) {
+    if (i <= MMAPSYNC_HELD_MOST) SHOWS(&view[i], "one");
+    mmapsync_release(h[i], &view[i]);
+    mmapsync_close(h[i]);
+  }
+  HOLDS(writer, "three");
+  mmapsync_close(writer);
+}
+
+/* A writer with a view of its own, of a file that has lost its name: nobody waits for that one any more, neither
+** for its slot, nor, where another reader locks the new file, for its lock. */
+static void caseOwnLeft(void) {
+  size_t i;
+  for (i = 0; i < 2; i++) {
+    mmapsync_options opt;
+    mmapsync *h, *other = channelOpenPins(keeping[i]);
+    mmapsync_view own, newer, view;
+    mmapsync_result done;
+    size_t count;
+
+    channelRemove();
+    mmapsync_options_init(&opt);
+    opt.grace_ms = GRACE;
+    opt.pins = keeping[i];
+    OK(h, mmapsync_open(checkPath, &opt, &h));
+    WRITE(h, "one");
+    OK(h, mmapsync_read(h, &own));
+    WRITE(h, "two");
+    OK(h, mmapsync_write(h, "three", 5, &done)); /* nobody would end it while we wait */
+    CHECK(done.replaced && done.waited_ms == 0 && done.held == 1);
+    WRITE(h, "four");
+    OK(h, mmapsync_write(h, "five", 4, &done));
+    CHECK(!done.replaced && done.held == 0);
+    OK(other, mmapsync_read(other, &view));
+    WRITE(h, "six");
+    OK(h, mmapsync_read(h, &newer));
+    OK(h, mmapsync_write(h, "seven", 5, &done));
+    CHECK(done.replaced && done.waited_ms >= GRACE && done.held == 1);
+    CHECK(mmapsync_held(h, &count)->kind == keeping[i] && count == 1);
+    SHOWS(&own, "one");
+    SHOWS(&view, "five");
+    SHOWS(&newer, "six");
+    mmapsync_release(h, &newer);
+    mmapsync_release(other, &view);
+    mmapsync_release(h, &own);
+    HOLDS(h, "seven");
+    PINS(h, 0, 0);
+    mmapsync_close(other);
+    mmapsync_close(h);
+  }
+}
+
+/* The wait for those that are counted in can be ended, too. */
+static int stopSecond(void *arg) { return ++*(int *)arg == 2; }
+
+static void caseCounterStopped(void) {
+  mmapsync *writer, *late = channelOpenPins(MMAPSYNC_PIN_COUNTER);
+  mmapsync_options opt;
+  mmapsync_view view;
+  int calls = 0;
+
+  mmapsync_options_init(&opt);
+  opt.grace_ms = 60 * CHECK_SECONDS * 1000;
+  opt.progress = stopSecond;
+  opt.progress_arg = &calls;
+  OK(writer, mmapsync_open(checkPath, &opt, &writer));
+  WRITE(writer, "one");
+  OK(late, mmapsync_read(late, &view));
+  WRITE(writer, "two");
+  FAILS(writer, mmapsync_write(writer, "three", 5, NULL), MMAPSYNC_INTERRUPT, "interrupted");
+  SHOWS(&view, "one");
+  COUNTS(writer, 1, 0);
+  HOLDS(writer, "two");
+  mmapsync_release(late, &view);
+  WRITE(writer, "three");
+  mmapsync_close(late);
+  mmapsync_close(writer);
+}
+
 static const CheckCase cases[] = {
     {"short", caseGraceShort},
     {"dead", caseGraceDead},
@@ -369,6 +469,9 @@ static const CheckCase cases[] = {
     {"own", caseGraceOwn},
     {"busy", caseGraceBusy},
     {"none", caseGraceNone},
+    {"held_most", caseHeldMost},
+    {"own_left", caseOwnLeft},
+    {"counter_stopped", caseCounterStopped},
     {NULL, NULL},
 };
 

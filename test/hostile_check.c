@@ -522,6 +522,34 @@ static void caseCopyBusy(void) {
   copyBusy(MMAPSYNC_LOCK_HOLD);
 }
 
+/* Of a large copy options.progress is asked, and can end it. */
+static int copyAsked;
+static int copyStops(void *arg) {
+  copyAsked++;
+  return *(int *)arg;
+}
+static void caseCopyStopped(void) {
+  mmapsync *w = channelOpen(), *h;
+  mmapsync_options opt;
+  mmapsync_view view;
+  int stop = 1;
+  PUBLISH(w, 1, 5 << 19, NULL); /* 20 MiB */
+  mmapsync_options_init(&opt);
+  opt.trust = MMAPSYNC_TRUST_COPY;
+  opt.progress = copyStops;
+  opt.progress_arg = &stop;
+  OK(h, mmapsync_open(checkPath, &opt, &h));
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_INTERRUPT, "interrupted");
+  CHECK(copyAsked == 1);
+  stop = 0;
+  READS(h, 1);
+  CHECK(copyAsked == 2);
+  READS(h, 1);
+  CHECK(copyAsked == 2);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
 /* ---- sentences ------------------------------------------------------------------------------------ */
 
 static void caseCopySentences(void) {
@@ -566,6 +594,42 @@ static void caseCopySentences(void) {
         "\"%s_data_0\": missing, but the state says it is in use", checkPath);
   mmapsync_close(h);
   mmapsync_close(w);
+}
+
+/* Where the file system does not tell how much is there, and for one of which enough is, it is not held against it. */
+static int fstatNoBlocks(int fd, struct stat *out) {
+  int rc = fstat(fd, out);
+  out->st_blocks = 0;
+  return rc;
+}
+
+static void caseHolesFew(void) {
+  static const size_t size = (size_t)70 << 20;
+  static const uint8_t some[4096] = {1};
+  uint64_t version = (uint64_t)size << 1;
+  TrailerShared shared;
+  Trailer t = {.kind = MMAPSYNC_KIND_IMAGE, .version = version, .sequence = 1};
+  mmapsync *w = channelOpen(), *h;
+  mmapsync_view view;
+  mmapsync_image *image;
+  int i, page;
+  PUBLISH(w, 1, 10, NULL);
+  mmapsync_close(w);
+  trailerStore(&shared, &t);
+  CHECK(truncate(fileName("_data_0"), (off_t)trailerEnd(size)) == 0);
+  filePoke("_data_0", (off_t)trailerAt(size), &shared, sizeof(shared));
+  filePoke("_state", 0, &version, sizeof(version));
+  for (i = 0; i < 2; i++) {
+    if (i == 0) sysSet("fstat", (SysFunction)fstatNoBlocks);
+    for (page = 0; i && page < 400; page++) filePoke("_data_0", page * 4096, some, sizeof(some));
+    h = channelOpen();
+    OK(h, mmapsync_read(h, &view));
+    sysSet(NULL, NULL);
+    FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
+          "\"%s\": damaged table image: no magic", checkPath);
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+  }
 }
 
 /* A file of which almost nothing is there claims any size: nothing is allocated by that. */
@@ -613,8 +677,10 @@ int main(int argc, char **argv) {
                                     {"copy-follows", caseCopyFollows},
                                     {"copy-memory", caseCopyMemory},
                                     {"copy-busy", caseCopyBusy},
+                                    {"copy-stopped", caseCopyStopped},
                                     {"copy-sentences", caseCopySentences},
                                     {"holes", caseHoles},
+                                    {"holes-few", caseHolesFew},
                                     {NULL, NULL}};
   return checkMain(argc, argv, cases);
 }

@@ -724,6 +724,150 @@ static void countsThatCannotBe(int kind) {
 }
 static void caseCounts(void) { eachKind(countsThatCannotBe); }
 
+/* P_readers as full as can be: all slots of a hurried search are somebody's, or all that there may be.  A reader that
+** may choose pins by lock then. */
+static void readersFull(off_t size, uint32_t used, const char *sentence) {
+  struct flock all = {.l_type = F_WRLCK,
+                      .l_whence = SEEK_SET}; /* every byte, to the end of all files */
+  mmapsync *w = openWriter(0), *h = openReader(MMAPSYNC_PIN_SLOT);
+  mmapsync_view view;
+  mmapsync_result r;
+  int fd;
+
+  filesRemove();
+  PUBLISH(w, 1, 100, NULL);
+  CHECK((fd = open(fileName("_readers"), O_RDWR)) >= 0 && ftruncate(fd, size) == 0);
+  CHECK(fcntl(fd, F_OFD_SETLK, &all) == 0);
+  filePoke("_readers", offsetof(SlotsShared, used), &used, sizeof(used));
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_FULL, "\"%s_readers\": %s", checkPath, sentence);
+  mmapsync_close(h);
+  h = openReader(MMAPSYNC_PIN_AUTO);
+  OK(h, mmapsync_read(h, &view));
+  CHECK(view.pin == MMAPSYNC_PIN_LOCK);
+  PUBLISH(w, 2, 100, NULL);
+  PUBLISH(w, 3, 100, &r);
+  CHECK(r.replaced && r.held == 1);
+  WHOLE(&view, 1);
+  mmapsync_release(h, &view);
+  mmapsync_close(h);
+  close(fd);
+  h = openReader(MMAPSYNC_PIN_SLOT);
+  READS(h, 3);
+  PINS(w, 0, 0);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+static void caseReadersFull(void) {
+  readersFull(8192, 0, "expected a free slot, found 4096 locked");
+  readersFull(8192 * SLOT_SIZE, 8000, "expected a free slot, found 4096 locked");
+  readersFull((off_t)(SLOTS_MOST + 100) * SLOT_SIZE, SLOTS_MOST,
+              "expected at most 1048576 readers");
+}
+
+/* What is missing where one kind of pin was asked for, and which kinds are left. */
+static void caseMissing(void) {
+  mmapsync *w = openWriter(0), *h;
+  mmapsync_view view;
+
+  PUBLISH(w, 1, 100, NULL);
+  fileRemove("_readers");
+  h = openReader(MMAPSYNC_PIN_SLOT);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN,
+        "\"%s_readers\": missing: only locks and counters can pin here", checkPath);
+  mmapsync_close(h);
+  h = openReader(MMAPSYNC_PIN_LOCK);
+  READS(h, 1);
+  mmapsync_close(h);
+  fileRemove("_writer"); /* as a channel of the crate */
+  h = openReader(MMAPSYNC_PIN_SLOT);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN,
+        "\"%s_writer\": missing: only counters can pin here", checkPath);
+  mmapsync_close(h);
+  h = openReader(MMAPSYNC_PIN_LOCK);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CANTOPEN,
+        "\"%s_writer\": missing: only counters can pin here", checkPath);
+  mmapsync_close(h);
+  h = openReader(MMAPSYNC_PIN_COUNTER);
+  READS(h, 1);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
+/* The name of the table that is built is told as far as there is room, in whole characters of UTF-8. */
+static void caseProgressName(void) {
+  static const mmapsync_column_def column = {.name = "c"};
+  static const struct {
+    const char *piece;
+    size_t told;
+  } names[] = {
+      {"x", 63}, {"\xc3\xa4", 62}, {"\xe2\x82\xac", 63}, {"\xf0\x9f\x98\x80", 60}, {"\x80", 0}};
+  mmapsync *w = openWriter(0), *h = openReader(MMAPSYNC_PIN_AUTO);
+  mmapsync_table_def def = {.columns = &column, .ncolumns = 1, .rowid = -1};
+  mmapsync_progress p;
+  mmapsync_builder *b;
+  char name[101];
+  size_t i, k;
+
+  for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    size_t n = strlen(names[i].piece);
+    for (k = 0; k + n < sizeof(name); k += n) memcpy(name + k, names[i].piece, n);
+    name[k] = 0;
+    def.name = name;
+    OK(w, mmapsync_build_begin(w, &b));
+    OK(w, mmapsync_build_table(b, &def));
+    OK(h, mmapsync_publishing(h, &p));
+    snprintf(checkAbout, sizeof(checkAbout), "%zu: %s", i, p.table);
+    CHECK(strlen(p.table) == names[i].told && memcmp(p.table, name, names[i].told) == 0);
+    mmapsync_build_abort(b);
+  }
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
+/* A file that is only too long is written to as it is, if no new one can be made. */
+static int openNoNew(const char *name, int flags, mode_t mode) {
+  if (strstr(name, "_new")) {
+    errno = EMFILE;
+    return -1;
+  }
+  return open(name, flags, mode);
+}
+
+static void caseShrinksNot(void) {
+  mmapsync *w = openWriter(GRACE_MS);
+  long long size;
+  uint64_t i;
+  PUBLISH(w, 1, PAYLOAD_MOST / 4, NULL);
+  size = fileSize("_data_0");
+  sysSet("open", (SysFunction)openNoNew);
+  for (i = 2; i < 8; i++) {
+    PUBLISH(w, i, 100, NULL);
+    READS(w, i);
+    CHECK(fileSize("_data_0") == size);
+  }
+  sysSet(NULL, NULL);
+  PUBLISH(w, 8, 100, NULL);
+  PUBLISH(w, 9, 100, NULL);
+  READS(w, 9);
+  CHECK(fileSize("_data_0") < size && fileSize("_data_0_new") == -1);
+  mmapsync_close(w);
+}
+
+/* Half a header of P_readers is written, and no more: there is no room. */
+static ssize_t writeHalf(int fd, const void *from, size_t n, off_t at) {
+  return pwrite(fd, from, n / 2, at);
+}
+static void caseReadersHalf(void) {
+  mmapsync *w = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 0);
+  sysSet("pwrite", (SysFunction)writeHalf);
+  FAILS(w, payloadWrite(w, 1, 100, NULL), MMAPSYNC_FULL, "\"%s_readers\": no room on the device",
+        checkPath);
+  sysSet(NULL, NULL);
+  PUBLISH(w, 1, 100, NULL);
+  READS(w, 1);
+  mmapsync_close(w);
+}
+
 static const CheckCase cases[] = {
     {"files-shrink", caseShrinks},
     {"a-new-file-keeps-owner-and-permissions", casePermissions},
@@ -743,6 +887,11 @@ static const CheckCase cases[] = {
     {"P_writer-of-another-build", caseForeignLayout},
     {"P_writer-counts-that-cannot-be", caseCounts},
     {"P_writer-unfinished", casePageUnfinished},
+    {"P_readers-full", caseReadersFull},
+    {"P_readers-half-written", caseReadersHalf},
+    {"files-missing-for-a-kind-of-pin", caseMissing},
+    {"a-long-name-is-told", caseProgressName},
+    {"files-that-cannot-shrink", caseShrinksNot},
     {NULL, NULL},
 };
 

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include "data.h"
 #include "sys.h"
 
 /* ---- namespaces --------------------------------------------------------------------------------- */
@@ -520,6 +521,80 @@ static void caseStaleCounters(void) {
   mmapsync_close(w);
 }
 
+/* Who could only read the state, and may then publish. */
+static void casePermittedLater(void) {
+  mmapsync *w = openWriter(20), *h = openWriter(20);
+  mmapsync_view view;
+
+  PUBLISH(w, 1, 100, NULL);
+  closeFiles("_state", 0, NULL, 0);
+  READS(h, 1);
+  closeFiles(NULL, 0, NULL, 0);
+  PUBLISH(h, 2, 100, NULL);
+  READS(h, 2);
+  READS(w, 2);
+  /* One who counts itself in no more, since it may not: another kind of writer has published. */
+  mmapsync_close(h);
+  closeFiles("_state", 0, NULL, 0);
+  h = openReader(MMAPSYNC_PIN_AUTO);
+  READS(h, 2);
+  PUBLISH(w, 3, 100, NULL);
+  filePoke("_data_0", (off_t)trailerAt(800), "none", 4);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_PERM,
+        "\"%s_state\": permission denied: a reader of this channel must be able to count itself in",
+        checkPath);
+  closeFiles(NULL, 0, NULL, 0);
+  READS(h, 3);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
+/* A handle that writes keeps its write, also if it is not permitted to read meanwhile. */
+static void caseDeniedInAWrite(void) {
+  mmapsync *w = openWith(20, MMAPSYNC_PIN_LOCK, MMAPSYNC_LOCK_WRITE), *first = openWriter(20);
+  mmapsync_view view;
+  void *data;
+
+  PUBLISH(first, 1, 100, NULL);
+  OK(w, mmapsync_write_begin(w, 80, &data));
+  closeFiles("_writer", 1, NULL, 0);
+  FAILS(w, mmapsync_read(w, &view), MMAPSYNC_PERM, "\"%s_writer\": permission denied", checkPath);
+  closeFiles(NULL, 0, NULL, 0);
+  payloadFill(data, 2, 10);
+  OK(w, mmapsync_write_commit(w, 80, MMAPSYNC_KIND_RAW, NULL));
+  READS(w, 2);
+  READS(first, 2);
+  mmapsync_close(first);
+  mmapsync_close(w);
+}
+
+/* In a folder that everybody may write to, one publishes to files of the folder's owner. */
+static void caseFolderOwner(void) {
+  mmapsync *w;
+  struct stat folder;
+  size_t i;
+
+  if (geteuid() != 0) checkSkip("only root can give files away");
+  CHECK(stat(checkFolder, &folder) == 0);
+  CHECK(chmod(checkFolder, 01777) == 0 && chown(checkFolder, 1234, (gid_t)-1) == 0);
+  w = openWriter(20);
+  PUBLISH(w, 1, 100, NULL);
+  PUBLISH(w, 2, 100, NULL);
+  mmapsync_close(w);
+  for (i = 0; readFiles[i]; i++) CHECK(chown(fileName(readFiles[i]), 1234, (gid_t)-1) == 0);
+  w = openWriter(20);
+  PUBLISH(w, 3, 100, NULL);
+  READS(w, 3);
+  for (i = 0; readFiles[i]; i++) CHECK(chown(fileName(readFiles[i]), 4321, (gid_t)-1) == 0);
+  mmapsync_close(w);
+  w = openWriter(20);
+  FAILS(w, payloadWrite(w, 4, 100, NULL), MMAPSYNC_PERM,
+        "\"%s_state\": owned by user 4321, in a folder that everybody may write to", checkPath);
+  mmapsync_close(w);
+  CHECK(chown(checkFolder, folder.st_uid, (gid_t)-1) == 0);
+  CHECK(chmod(checkFolder, folder.st_mode & 07777) == 0);
+}
+
 static const CheckCase cases[] = {
     {"pid-namespaces", casePidNamespace},
     {"time-namespaces", caseTimeNamespace},
@@ -530,6 +605,9 @@ static const CheckCase cases[] = {
     {"after-a-reboot", caseReboot},
     {"stale-slots", caseStaleSlots},
     {"stale-counters", caseStaleCounters},
+    {"permitted-later", casePermittedLater},
+    {"denied-in-a-write", caseDeniedInAWrite},
+    {"files-of-the-folders-owner", caseFolderOwner},
     {NULL, NULL},
 };
 

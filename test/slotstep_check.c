@@ -9,6 +9,7 @@
 **     reading  after up to three publishes, and perhaps one that is begun, it goes on.  Its view must be whole,
 **              and still be so after three more publishes; and nobody is ever given up
 **     leaving  publishes at each instruction of a release; after it, nobody is in the way
+**     reset    the state names nothing as published, from each instruction of a read to its end
 **     dying    killed at each instruction of a read, it must not delay the next two publishes, whose grace time
 **              is longer than a case may take
 */
@@ -186,11 +187,54 @@ static void caseDyingByLock(void) {
   dying();
 }
 
+/* Somebody who does not keep to the protocol resets the channel, for a moment: the reader has its view, or has found
+** nothing published, and in neither case leaves a pin. */
+static void resetAfter(void) {
+  if (readCode == MMAPSYNC_EMPTY) {
+    OK(reader, mmapsync_read(reader, &view));
+  } else {
+    OK(reader, readCode);
+  }
+  CHECK(payloadWhole(&view));
+  mmapsync_release(reader, &view);
+}
+
+static void resetting(int stride) {
+  static const uint64_t nothing;
+  mmapsync *writer = writerBegin(GRACE_MS);
+  uint64_t word;
+  long n;
+  int on;
+  for (n = 0, on = 1; on; n += stride) {
+    pid_t pid = begin(readingPrepare, readingCall, resetAfter);
+    snprintf(checkAbout, sizeof(checkAbout), "at instruction %ld", n);
+    on = step(pid, n);
+    CHECK(fileGet("_state", &word, sizeof(word)) == sizeof(word));
+    filePoke("_state", 0, &nothing, sizeof(nothing));
+    stepRest(pid);
+    filePoke("_state", 0, &word, sizeof(word));
+    stepEnd(pid);
+    PINS(writer, 0, 0);
+    CHECK(publish(writer) == 0);
+    CHECK(publish(writer) == 0);
+  }
+  CHECK(n > 20);
+  mmapsync_close(writer);
+}
+
+static void caseReset(void) {
+  pins = MMAPSYNC_PIN_SLOT;
+  resetting(STRIDE);
+  pins = MMAPSYNC_PIN_COUNTER;
+  resetting(STRIDE);
+}
+
 static const CheckCase cases[] = {
     {"reading", caseReading},
     {"reading-by-lock", caseReadingByLock},
     {"leaving", caseLeaving},
     {"leaving-by-lock", caseLeavingByLock},
+    {"reset", caseReset},
     {"dying", caseDying},
     {"dying-by-lock", caseDyingByLock},
     {NULL, NULL},

@@ -14,6 +14,7 @@
 **              for the lock of a dead writer is gone) can be written and read
 */
 #include "check_step.h"
+#include "state.h"
 #include "sys.h"
 
 #define GRACE_MS 1
@@ -241,6 +242,50 @@ static void caseLeaving(void) {
   mmapsync_close(writer);
 }
 
+/* The same among a crowd: another reader is counted in at each instruction, so that the number never is what it was
+** when it was looked at.  `n`: after so many instructions a writer resets it, and all those know that. */
+static void leavingCrowd(mmapsync *look, StateShared *state, long n) {
+  _Atomic uint32_t *counter;
+  uint32_t others = 0;
+  long at = 0;
+  pid_t pid = readerStart(leavingPrepare, leavingCall, leavingAfter);
+  counter = &state->readers[1 - sequence % 2];
+  CHECK(atomic_load(counter) == 1);
+  while (step(pid, 1) && at != n) {
+    atomic_fetch_add(counter, 1);
+    others++;
+    at++;
+  }
+  if (at == n) {
+    atomic_store(counter, 0);
+    others = 0;
+  }
+  stepRest(pid);
+  stepEnd(pid);
+  CHECK(atomic_load(counter) == others);
+  atomic_store(counter, 0);
+  COUNTS(look, 0, 0);
+}
+
+static void caseLeavingCrowd(void) {
+  mmapsync *writer, *look;
+  StateShared *state;
+  long n, last;
+  int fd;
+
+  stepSetUp();
+  readerBegin(&writer, &look);
+  CHECK((fd = open(fileName("_state"), O_RDWR)) >= 0);
+  state = mmap(NULL, STATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  CHECK(state != MAP_FAILED);
+  leavingCrowd(look, state, -1);
+  for (n = 1, last = 400 * STRIDE; n < last; n += (STRIDE + 1) / 2) leavingCrowd(look, state, n);
+  munmap(state, STATE_SIZE);
+  close(fd);
+  mmapsync_close(look);
+  mmapsync_close(writer);
+}
+
 /* ---- a writer --------------------------------------------------------------------------------- */
 
 static mmapsync *writerOfChild;
@@ -310,11 +355,9 @@ static void caseWriter(void) {
 }
 
 static const CheckCase cases[] = {
-    {"reader", caseReader},
-    {"reader_chased", caseReaderChased},
-    {"leaving", caseLeaving},
-    {"writer", caseWriter},
-    {NULL, NULL},
+    {"reader", caseReader},   {"reader_chased", caseReaderChased},
+    {"leaving", caseLeaving}, {"leaving_crowd", caseLeavingCrowd},
+    {"writer", caseWriter},   {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }

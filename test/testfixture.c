@@ -21,6 +21,8 @@
 **     fault_left PATH                          what this process holds of a channel: descriptors, mappings, and
 **                                              whether anybody has its writer's lock
 **
+** and, in SQL, value_text(N, ENDS): N zero bytes as the extension hands out a text of an image (value.c).
+**
 ** One fault is set at a time.  N counts from 1; 0: none fails.
 **
 ** SQLite's lookaside memory is off, so that each of its requests is one that can fail.
@@ -327,6 +329,22 @@ COMMAND(leftCommand) {
   return TCL_OK;
 }
 
+/* More bytes than there is memory: what reads them all would take long. */
+static void textFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  const size_t most = (size_t)UINT32_MAX + 1;
+  char *p = mmap(NULL, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  (void)argc;
+  if (p == MAP_FAILED) return;
+  valueText(ctx, p, (uint32_t)sqlite3_value_int64(argv[0]), sqlite3_value_int(argv[1]));
+  munmap(p, most);
+}
+
+static int functions(sqlite3 *db, char **err, const struct sqlite3_api_routines *api) {
+  (void)err;
+  (void)api;
+  return sqlite3_create_function(db, "value_text", 2, SQLITE_UTF8, NULL, textFunc, NULL, NULL);
+}
+
 static int start(Tcl_Interp *in) {
   static const struct {
     const char *name;
@@ -349,6 +367,7 @@ static int start(Tcl_Interp *in) {
 int main(int argc, char **argv) {
   int rc = memoryInstall();
   if (rc == SQLITE_OK) rc = sqlite3_auto_extension((void (*)(void))sqlite3_mmapsync_init);
+  if (rc == SQLITE_OK) rc = sqlite3_auto_extension((void (*)(void))functions);
   if (rc != SQLITE_OK) {
     fprintf(stderr, "testfixture: SQLite: %s\n", sqlite3_errstr(rc));
     return 1;

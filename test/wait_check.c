@@ -316,6 +316,70 @@ static void caseForeignOnce(void) {
   mmapsync_close(h);
 }
 
+/* Who waits where nothing can wake it, looks by itself: a channel that is made, and not published to yet. */
+static void caseUnpublished(void) {
+  static const uint64_t nothing[2] = {0, 0};
+  mmapsync *h = openReader(MMAPSYNC_PIN_AUTO), *w;
+  uint64_t newer;
+
+  filePut("_state", nothing, sizeof(nothing));
+  FAILS(h, mmapsync_wait(h, 0, 5, &newer), MMAPSYNC_TIMEOUT, "\"%s\": nothing newer within 5 ms",
+        checkPath);
+  w = openWriter(1000);
+  PUBLISH(w, 1, 100, NULL);
+  OK(h, mmapsync_wait(h, 0, 1000, &newer));
+  CHECK(newer == 1);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
+/* Who has a slot, and then meets a writer of another kind, who wakes nobody. */
+static void caseForeignAfter(void) {
+  mmapsync *h = openReader(MMAPSYNC_PIN_AUTO), *w = openWriter(1000);
+  uint64_t newer, i;
+
+  PUBLISH(w, 1, 100, NULL);
+  OK(h, mmapsync_wait(h, 0, 0, &newer));
+  for (i = 2; i < 4; i++) {
+    publishForeign(i);
+    OK(h, mmapsync_wait(h, 1, 0, &newer));
+    CHECK(newer == 0);
+    FAILS(h, mmapsync_wait(h, 1, 5, &newer), MMAPSYNC_TIMEOUT, "\"%s\": nothing newer within 5 ms",
+          checkPath);
+  }
+  PUBLISH(w, 4, 100, NULL);
+  OK(h, mmapsync_wait(h, 1, 0, &newer));
+  CHECK(newer == 2);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
+/* A writer that waits for another one: with a write of its own open, and trusting nobody. */
+static void caseWriterWaits(void) {
+  mmapsync *w = openWriter(1000), *apart, *other = openWriter(1000);
+  uint64_t newer;
+  void *data;
+
+  PUBLISH(w, 1, 100, NULL);
+  OK(w, mmapsync_write_begin(w, 80, &data));
+  FAILS(w, mmapsync_wait(w, 1, 5, &newer), MMAPSYNC_TIMEOUT, "\"%s\": nothing newer within 5 ms",
+        checkPath);
+  payloadFill(data, 2, 10);
+  OK(w, mmapsync_write_commit(w, 80, MMAPSYNC_KIND_RAW, NULL));
+  OK(w, mmapsync_wait(w, 1, 0, &newer));
+  CHECK(newer == 2);
+  apart = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 1000);
+  PUBLISH(apart, 3, 100, NULL);
+  FAILS(apart, mmapsync_wait(apart, 3, 5, &newer), MMAPSYNC_TIMEOUT,
+        "\"%s\": nothing newer within 5 ms", checkPath);
+  PUBLISH(other, 4, 100, NULL);
+  OK(apart, mmapsync_wait(apart, 3, 1000, &newer));
+  CHECK(newer == 4);
+  mmapsync_close(apart);
+  mmapsync_close(other);
+  mmapsync_close(w);
+}
+
 static const CheckCase cases[] = {
     {"who-waits-is-woken", caseWoken},
     {"all-who-wait-are-woken", caseWokenAll},
@@ -328,6 +392,9 @@ static const CheckCase cases[] = {
     {"removed-channel", caseAnew},
     {"writer-of-another-kind", caseForeign},
     {"writer-of-another-kind-once", caseForeignOnce},
+    {"not-published-yet", caseUnpublished},
+    {"writer-of-another-kind-after-ours", caseForeignAfter},
+    {"a-writer-waits", caseWriterWaits},
     {NULL, NULL},
 };
 
