@@ -62,6 +62,7 @@ proc peers::kill {name} {
   exec kill -9 $pid
   catch {close $pipe}
   unset worker($name)
+  if {[file exists /proc/$pid]} {error "$name does not die"}
 }
 
 proc peers::end {} {stop [array names ::peers::worker]}
