@@ -28,6 +28,8 @@ static DirKey keyRecord(int k) {
   return out;
 }
 
+#define keyFlags(k) (((DirKey *)(void *)(good + key))[k].flags)
+
 static DirPart *keyPart(int k, int part) {
   ImageHeader hdr;
   memcpy(&hdr, good, sizeof(hdr));
@@ -154,6 +156,90 @@ static void caseKeys(void) {
   snprintf(sentence, sizeof(sentence), "key \"hash\", row %u: is not found by its key",
            bucket->row[j] + 1);
   FOUND(bucket->tag[j], ~bucket->tag[j], sentence);
+  snprintf(sentence, sizeof(sentence), "key \"hash\", row %u: leads outside the image",
+           bucket->row[j] + 1);
+  FOUND(bucket->row[j], ROWS, sentence);
+
+  /* "sorted" as if it were unique, which it is but for its NULLs. */
+  FOUND(keyFlags(2), MMAPSYNC_KEY_UNIQUE, NULL);
+  FOUND(keyFlags(2), MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL,
+        "key \"sorted\", row 1: NULL, which the directory says is not there");
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* What options.progress does at which of its calls: one at each column's beginning, then one for each key's order and, of
+** a unique key, one for what it finds. */
+static struct {
+  int call, at;      /* calls so far; the one that counts, from 1 */
+  uint16_t *heapEnd; /* what it harms then, or NULL: it says that it is enough */
+} turn;
+
+static int progress(void *unused) {
+  (void)unused;
+  if (++turn.call != turn.at) return 0;
+  if (turn.heapEnd == NULL) return 1;
+  *turn.heapEnd = 0xffff;
+  return 0;
+}
+
+/* Stopped at each of its questions. */
+static void caseStopped(void) {
+  mmapsync *h = channelOpen();
+  mmapsync_options opt;
+  mmapsync_view view;
+  mmapsync_image *image;
+  int rc = MMAPSYNC_INTERRUPT;
+  goodBuild(h);
+  mmapsync_options_init(&opt);
+  opt.progress = progress;
+  OK(h, mmapsync_read(h, &view));
+  OK(h, mmapsync_image_open(h, &view, &image));
+  OK(h, mmapsync_configure(h, &opt));
+  for (turn.at = 1; rc != MMAPSYNC_OK; turn.at++) {
+    turn.call = 0;
+    rc = mmapsync_table_check(h, mmapsync_table_at(image, 0), 1);
+    if (rc != MMAPSYNC_OK) FAILS(h, rc, MMAPSYNC_INTERRUPT, "interrupted");
+  }
+  CHECK(turn.call == 10 + 2 + 2 + 1);
+  mmapsync_image_close(image);
+  mmapsync_release(h, &view);
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* Values that somebody harms when their columns have been looked at: at the order of key "hash", and at what it finds. */
+static void caseHarmed(void) {
+  static const int at[] = {13, 14};
+  mmapsync *h = channelOpen();
+  mmapsync_options opt;
+  mmapsync_view view, copy;
+  mmapsync_image *image;
+  uint8_t *bytes;
+  size_t i;
+  goodBuild(h);
+  findRecords();
+  mmapsync_options_init(&opt);
+  opt.progress = progress;
+  OK(h, mmapsync_read(h, &view));
+  OK(h, mmapsync_configure(h, &opt));
+  bytes = aligned_alloc(64, (goodSize + 63) / 64 * 64);
+  for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+    memcpy(bytes, good, goodSize);
+    copy = view;
+    copy.data = bytes;
+    OK(h, mmapsync_image_open(h, &copy, &image));
+    turn.call = 0;
+    turn.at = at[i];
+    turn.heapEnd = (uint16_t *)(void *)(bytes + columnChunk(2)->data) + ROWS;
+    CHECK(mmapsync_table_check(h, mmapsync_table_at(image, 0), 1) == MMAPSYNC_CORRUPT);
+    CHECK(strstr(mmapsync_errmsg(h), "key \"hash\", row ") != NULL);
+    CHECK(strstr(mmapsync_errmsg(h), ": leads outside the image") != NULL);
+    mmapsync_image_close(image);
+  }
+  turn.heapEnd = NULL;
+  free(bytes);
+  mmapsync_release(h, &view);
   goodFree();
   mmapsync_close(h);
 }
@@ -223,8 +309,8 @@ static void caseView(void) {
 }
 
 static const CheckCase cases[] = {
-    {"good", caseGood},   {"columns", caseColumns}, {"keys", caseKeys},
-    {"twice", caseTwice}, {"view", caseView},       {NULL, NULL},
+    {"good", caseGood},     {"columns", caseColumns}, {"keys", caseKeys}, {"stopped", caseStopped},
+    {"harmed", caseHarmed}, {"twice", caseTwice},     {"view", caseView}, {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }
