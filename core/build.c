@@ -25,7 +25,7 @@
 int(buildFail)(mmapsync_builder *b, int rc, const char *fmt, ...) {
   char zText[HANDLE_MESSAGE_MAX];
   va_list ap;
-  if (b->rc != MMAPSYNC_OK) return b->rc;
+  assert(b->rc == MMAPSYNC_OK); /* after the first failure nobody comes here */
   va_start(ap, fmt);
   vsnprintf(zText, sizeof(zText), fmt, ap);
   va_end(ap);
@@ -34,8 +34,8 @@ int(buildFail)(mmapsync_builder *b, int rc, const char *fmt, ...) {
 }
 
 int(buildNoMemory)(mmapsync_builder *b) {
-  if (b->rc == MMAPSYNC_OK) b->rc = handleNomem(b->h);
-  return b->rc;
+  assert(b->rc == MMAPSYNC_OK);
+  return b->rc = handleNomem(b->h);
 }
 
 const char *buildTableName(const mmapsync_builder *b, const BuildTable *t) {

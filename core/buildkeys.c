@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "always.h"
 #include "order.h"
 
 #define HASH_FILL                                                                                  \
@@ -99,7 +100,7 @@ static int keyFail(mmapsync_builder *b, int rc, const mmapsync_table *t, const K
 
 static void decodedFree(mmapsync_table *t) {
   int i;
-  for (i = 0; t->columns && i < t->info.ncolumns; i++) free(t->columns[i].chunks);
+  for (i = 0; i < t->info.ncolumns; i++) free(t->columns[i].chunks);
   free(t->columns);
 }
 
@@ -254,9 +255,10 @@ static int rankBuild(const mmapsync_table *t, const Key *k, uint8_t *search, con
     mmapsync_value v;
     uint64_t x, bit;
     int rc = mmapsync_get(t, row, k->parts[0].column, &v);
-    if (rc != MMAPSYNC_OK) return rc;
+    /* NEVER: keyIntegers() has seen that all chunks are of integers, which whatever bytes stand for */
+    if (NEVER(rc != MMAPSYNC_OK || v.type != MMAPSYNC_INTEGER)) return MMAPSYNC_CORRUPT;
     x = (uint64_t)v.u.i - (uint64_t)dk->base;
-    if (v.type != MMAPSYNC_INTEGER || x / RANK_BITS >= n) return MMAPSYNC_CORRUPT;
+    if (x / RANK_BITS >= n) return MMAPSYNC_CORRUPT;
     bit = x % RANK_BITS + 32;
     search[x / RANK_BITS * 64 + bit / 8] |= (uint8_t)(1u << (bit % 8));
   }
@@ -413,7 +415,7 @@ static void orderPlace(mmapsync_builder *b, uint64_t rows, DirKey *dk) {
   dk->order = buildTake(b, rows * dk->order_width);
   to = b->payload + dk->order;
   if (dk->order_width == 4) {
-    if (to != from) memmove(to, from, rows * 4);
+    memmove(to, from, rows * 4);
     return;
   }
   for (i = 0; i < rows; i++) { /* never ahead of what is read */
@@ -466,7 +468,7 @@ static int keysFail(mmapsync_builder *b, const KeysWork *all, uint32_t n) {
     const KeyWork *w = &all->keys[i];
     if (w->zRule) return keyFail(b, w->rc, all->t, &w->k, w->row, w->zRule);
     if (w->rc == MMAPSYNC_NOMEM) return buildNoMemory(b);
-    if (w->rc != MMAPSYNC_CORRUPT) return b->rc = w->rc;
+    assert(w->rc == MMAPSYNC_CORRUPT);
     /* we have written what can be read */
     return buildTableFail(b, w->rc, all->t->info.name, "changed while it was written");
   }

@@ -190,8 +190,8 @@ static void noteEqual(Sorter *s, uint64_t a, uint64_t b) {
 /* Whether row b comes before row a, in the parts from `part` on and by row number. */
 static int rowAfter(Sorter *s, int part, uint32_t a, uint32_t b) {
   int c;
-  if ((++s->ncompare & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
   if (s->rc != MMAPSYNC_OK) return 0; /* to be done with it */
+  if ((++s->ncompare & 0xffff) == 0) s->rc = leaveAsk(s->leave);
   c = keyCompareRows(s->t, s->k, &part, a, b, &s->rc);
   if (c == 0) noteEqual(s, a, b);
   return c ? c > 0 : a > b;
@@ -368,12 +368,14 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
   }
   memset(s->differ, 0, (size_t)s->k->info.nparts * sizeof(*s->differ));
   for (i = 0; i < rows && s->rc == MMAPSYNC_OK; i++) {
-    Run *run = &runs[runsFirst(s, runs, n)];
+    Run *run;
     int part;
+    if ((i & 0xffff) == 0) s->rc = leaveAsk(s->leave);
+    run = &runs[runsFirst(s, runs, n)];
     order[i] = run->head.row;
     if (i > 0 && headsCompare(s, &last, &run->head, &part)) {
       s->differ[part]++;
-    } else if (i > 0 && s->rc == MMAPSYNC_OK) {
+    } else if (i > 0) { /* or a failure, and then it does not matter */
       noteEqual(s, last.row, run->head.row);
     }
     last = run->head;
@@ -381,7 +383,6 @@ static void runsMerge(Sorter *s, const uint32_t *from, uint64_t width, Run *runs
       runPrefetch(s, from, run->at, run->end);
       run->head = headTake(s, from[run->at]);
     }
-    if ((i & 0xffff) == 0 && s->rc == MMAPSYNC_OK) s->rc = leaveAsk(s->leave);
   }
 }
 

@@ -75,7 +75,6 @@ VECTOR_LOOPS static void rowsCount(uint32_t from, uint32_t n, uint32_t *rows) {
 
 int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n, uint32_t *rows) {
   const Key *k;
-  uint32_t i, m;
   if (ik < 0 || ik >= t->info.nkeys || pos > t->rows || n > t->rows - pos) return MMAPSYNC_MISUSE;
   k = &t->keys[ik];
   if (!k->order) {
@@ -83,13 +82,8 @@ int mmapsync_key_rows(const mmapsync_table *t, int ik, uint64_t pos, uint32_t n,
     return MMAPSYNC_OK;
   }
   if (k->order_width == 2) {
-    const uint16_t *from = (const uint16_t *)k->order + pos;
-    uint16_t narrow[256];
-    for (i = 0; i < n; i += m) {
-      m = n - i < 256 ? n - i : 256;
-      sharedCopy(narrow, from + i, m * sizeof(*narrow));
-      rowsWiden(narrow, m, rows + i);
-    }
+    rowsWiden((const uint16_t *)k->order + pos, n, rows);
+    sharedTaken(rows);
   } else {
     sharedCopy(rows, (const uint32_t *)k->order + pos, (size_t)n * sizeof(*rows));
   }
@@ -285,7 +279,7 @@ static int positionBefore(const Bound *b, const mmapsync_table *t, const Key *k,
 static void gallop(const Bound *b, const mmapsync_table *t, const Key *k, uint64_t *lo,
                    uint64_t *hi, int *rc) {
   uint64_t step = 1, at = *lo;
-  while (at < *hi && positionBefore(b, t, k, at, rc) && *rc == MMAPSYNC_OK) {
+  while (at < *hi && positionBefore(b, t, k, at, rc)) { /* not after a failure */
     *lo = at + 1;
     at += step;
     step *= 2;

@@ -52,7 +52,7 @@ int orderCollationOk(int collation) {
 int orderIntReal(int64_t i, double r) {
   int64_t whole;
   double part;
-  if (r != r) return 1; /* NaN stands for NULL, which comes first */
+  assert(r == r); /* who calls has seen that it is no NaN, which stands for NULL */
   if (r >= TWO63) return -1;
   if (r < -TWO63) return 1;
   whole = (int64_t)r; /* truncates toward zero */
@@ -202,12 +202,13 @@ uint64_t orderPrefix(const mmapsync_value *v, int collation, size_t depth, uint8
   size_t rest = n > depth ? n - depth : 0;
   uint64_t x = 0;
   *left = (uint8_t)(rest <= ORDER_PREFIX ? 1 + rest : 0);
-  if (rest >= ORDER_PREFIX && (collation != MMAPSYNC_NOCASE || v->type != MMAPSYNC_TEXT)) {
+  assert(v->type == MMAPSYNC_TEXT || collation == MMAPSYNC_BINARY);
+  if (rest >= ORDER_PREFIX && collation != MMAPSYNC_NOCASE) {
     return bigEndian32(z + depth) << 24 | (bigEndian32(z + depth + 3) & 0xffffff);
   }
   for (i = 0; i < ORDER_PREFIX; i++) {
     uint8_t c = i < rest ? z[depth + i] : 0;
-    if (collation == MMAPSYNC_NOCASE && v->type == MMAPSYNC_TEXT) {
+    if (collation == MMAPSYNC_NOCASE) {
       c = foldByte(c);
       if (c == 0 && i < rest) { /* as in compareText(): nothing behind a NUL counts */
         rest = i;

@@ -22,9 +22,12 @@
 /* The integer or pointer at p, read once. */
 #define SHARED_LOAD(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 
+/* Behind a loop that copied, too: what stands at `to` is read from there from here on, and not from where it came. */
+static inline void sharedTaken(void *to) { __asm__ volatile("" : : "r"(to) : "memory"); }
+
 static inline void sharedCopy(void *to, const void *from, size_t n) {
   if (n) memcpy(to, from, n);
-  __asm__ volatile("" : : "r"(to) : "memory");
+  sharedTaken(to);
 }
 
 #endif

@@ -111,7 +111,7 @@ static int indexParts(SourceWork *p, SourceIndex *pIdx) {
     } else if (pIdx->zWhy != NULL) {
       /* one reason is enough */
     } else if (c == p->pub.def.ncolumns) {
-      pIdx->zWhy = cid == -1 ? "on the rowid" : "on an expression";
+      pIdx->zWhy = "on an expression"; /* no index can be on a rowid without a name */
     } else if (eColl == COLL_CUSTOM) {
       pIdx->zWhy = sourcePrint(p, "collation \"%s\" cannot be carried", sourceText(pStmt, 4));
       if (pIdx->zWhy == NULL) rc = SQLITE_NOMEM;

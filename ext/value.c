@@ -258,18 +258,21 @@ static int termText(int op, char aff, unsigned types, int bConst, int bDigits) {
 }
 
 /*
-** Fills in *pOut with the bytes of a text or blob, which stay the value's.
+** Fills in *pOut with the bytes of a text, or of a blob, which stay the value's.
 */
-static int valueBytes(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
-  pOut->type = eType == SQLITE_TEXT ? MMAPSYNC_TEXT : MMAPSYNC_BLOB;
-  pOut->u.p =
-      eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
+static int valueChars(sqlite3_value *pVal, mmapsync_value *pOut) {
+  pOut->type = MMAPSYNC_TEXT;
+  pOut->u.p = sqlite3_value_text(pVal);
   pOut->n = (uint32_t)sqlite3_value_bytes(pVal);
-  if (pOut->u.p == NULL) {
-    if (eType == SQLITE_TEXT || pOut->n > 0) return SQLITE_NOMEM;
-    pOut->u.p = "";
-  }
-  return SQLITE_OK;
+  return pOut->u.p == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/* No bytes have no address.  (Nor has a zeroblob() for which there is no memory, but then SQLite ends the statement.) */
+static void valueBlob(sqlite3_value *pVal, mmapsync_value *pOut) {
+  const void *p = sqlite3_value_blob(pVal);
+  pOut->type = MMAPSYNC_BLOB;
+  pOut->u.p = p == NULL ? "" : p;
+  pOut->n = p == NULL ? 0 : (uint32_t)sqlite3_value_bytes(pVal);
 }
 
 static void valueNumber(sqlite3_value *pVal, int eType, mmapsync_value *pOut) {
@@ -297,7 +300,7 @@ int valueDigits(sqlite3_value *pVal, mmapsync_value *pOut) {
   mmapsync_value text;
   sqlite3_value *pCopy;
   int eType;
-  if (valueBytes(pVal, SQLITE_TEXT, &text) != SQLITE_OK) return -1;
+  if (valueChars(pVal, &text) != SQLITE_OK) return -1;
   if (!textMayBeDigits(&text)) return 0;
   /* Only a copy is asked whether it looks like a number: asking converts. */
   pCopy = sqlite3_value_dup(pVal);
@@ -322,7 +325,8 @@ int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bCon
     return termNumber(op, aff, types, pOut);
   }
   if (eType == SQLITE_BLOB) {
-    return valueBytes(pVal, eType, pOut) == SQLITE_OK ? VALUE_EXACT : VALUE_NOMEM;
+    valueBlob(pVal, pOut);
+    return VALUE_EXACT;
   }
   if (aff >= AFF_NUMERIC || (types & (HOLDS_DIGITS | HOLDS_NUMBER)) != 0) {
     mmapsync_value number;
@@ -333,6 +337,6 @@ int valueForTerm(sqlite3_value *pVal, int op, char aff, unsigned types, int bCon
       return termNumber(op, aff, types, pOut);
     }
   }
-  if (valueBytes(pVal, eType, pOut) != SQLITE_OK) return VALUE_NOMEM;
+  if (valueChars(pVal, pOut) != SQLITE_OK) return VALUE_NOMEM;
   return termText(op, aff, types, bConst, bDigits);
 }

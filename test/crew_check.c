@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include "build.h"
 #include "check_image.h"
@@ -36,6 +37,30 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void
   memcpy(&create, &p, sizeof(p));
   return create(out, attr, run, arg);
 }
+
+/* Processors there are; 0: all that this machine has; -1: the kernel does not tell. */
+static int processors;
+int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *set) {
+  typedef int (*AffinityFunction)(pid_t, size_t, cpu_set_t *);
+  AffinityFunction affinity;
+  void *p = dlsym(RTLD_NEXT, "sched_getaffinity");
+  int i;
+  memcpy(&affinity, &p, sizeof(p));
+  if (processors == 0) return affinity(pid, n, set);
+  CPU_ZERO(set);
+  for (i = 0; i < processors; i++) CPU_SET((size_t)i, set);
+  return processors > 0 ? 0 : -1;
+}
+
+static int attributesFail;
+int pthread_attr_init(pthread_attr_t *attr) {
+  int (*init)(pthread_attr_t *);
+  void *p = dlsym(RTLD_NEXT, "pthread_attr_init");
+  memcpy(&init, &p, sizeof(p));
+  return attributesFail ? ENOMEM : init(attr);
+}
+#else
+static int processors, attributesFail;
 #endif
 
 /* ---- a table with many keys ------------------------------------------------------------------------ */
@@ -289,6 +314,33 @@ static void caseNoMemory(void) {
   mmapsync_close(h);
 }
 
+/* Without an option there are as many threads as processors, four at most; one where that cannot be told. */
+static void caseProcessors(void) {
+  static const struct {
+    int processors, helpers;
+  } some[] = {{1, 0}, {2, 1}, {4, 3}, {64, 3}, {-1, 0}};
+  mmapsync *h;
+  int i;
+  if (!REFUSES) checkSkip("these belong to a sanitizer");
+  self = pthread_self();
+  h = handleOf(0);
+  for (i = 0; i < COUNT_OF(some); i++) {
+    Task task = {.rows = 3000, .sort_rows = 100000};
+    processors = some[i].processors;
+    OK(h, build(h, &task));
+    CHECK(task.helpers == some[i].helpers);
+  }
+  attributesFail = 1;
+  processors = 4;
+  {
+    Task task = {.rows = 3000, .sort_rows = 100000};
+    OK(h, build(h, &task));
+    CHECK(task.helpers == 0);
+  }
+  processors = attributesFail = 0;
+  mmapsync_close(h);
+}
+
 /* Options that are none. */
 static void caseOption(void) {
   mmapsync_options opt;
@@ -312,6 +364,7 @@ static const CheckCase cases[] = {
     {"stop", caseStop},
     {"no_threads", caseNoThreads},
     {"no_memory", caseNoMemory},
+    {"processors", caseProcessors},
     {"option", caseOption},
     {NULL, NULL},
 };

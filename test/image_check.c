@@ -207,6 +207,8 @@ static void caseNothing(void) {
 static void caseBadDefinition(void) {
   static const mmapsync_part_def noColumn[] = {{.column = 3}};
   static const mmapsync_part_def noCollation[] = {{.column = 0, .collation = 3}};
+  static const mmapsync_part_def belowColumns[] = {{.column = -1}};
+  static const mmapsync_part_def belowCollations[] = {{.column = 0, .collation = -1}};
   static const mmapsync_column_def noName[] = {{.name = "a"}, {.name = NULL}};
   mmapsync *h = channelOpen();
   mmapsync_key_def keys[2] = {keyA(MMAPSYNC_KEY_ORDERED), keyA(MMAPSYNC_KEY_ORDERED)};
@@ -216,6 +218,11 @@ static void caseBadDefinition(void) {
 #define T_SAYS "\"%s\": table \"t\": "
   def = table(0, NULL, 0);
   TABLE_REFUSED(h, &def, T_SAYS "it has no columns", checkPath);
+  def = table(3, keys, -1);
+  TABLE_REFUSED(h, &def, T_SAYS "it has fewer than no keys", checkPath);
+  def = table(3, NULL, 0);
+  def.rowid = -2;
+  TABLE_REFUSED(h, &def, T_SAYS "its rowid is not one of its columns", checkPath);
   def = table(3, NULL, 0);
   def.name = NULL;
   TABLE_REFUSED(h, &def, "\"%s\": table \"\": it has no name", checkPath);
@@ -236,7 +243,11 @@ static void caseBadDefinition(void) {
   keys[0].nparts = 1;
   keys[0].parts = noColumn;
   TABLE_REFUSED(h, &def, T_SAYS "a key names a column that is not there", checkPath);
+  keys[0].parts = belowColumns;
+  TABLE_REFUSED(h, &def, T_SAYS "a key names a column that is not there", checkPath);
   keys[0].parts = noCollation;
+  TABLE_REFUSED(h, &def, T_SAYS "a key has an unknown collation", checkPath);
+  keys[0].parts = belowCollations;
   TABLE_REFUSED(h, &def, T_SAYS "a key has an unknown collation", checkPath);
 #undef T_SAYS
   HOLDS(h, "before");
@@ -285,7 +296,7 @@ static void caseBadRow(void) {
   BEGIN(&def);
   OK(h, mmapsync_build_int(b, 1));
   OK(h, mmapsync_build_int(b, 2));
-  FAILS(h, mmapsync_build_text(b, "x", 1), MMAPSYNC_MISUSE, "\"%s\": a value too many", checkPath);
+  FAILS(h, mmapsync_build_text(b, "12", 2), MMAPSYNC_MISUSE, "\"%s\": a value too many", checkPath);
   mmapsync_build_abort(b);
 
   BEGIN(&def);

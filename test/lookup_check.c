@@ -176,6 +176,12 @@ static void caseRangeMisuse(void) {
   CHECK(mmapsync_find_range(o.t, 0, v, -1, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_range(o.t, 1, v, 0, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_range(o.t, -1, v, 0, NULL, 0, NULL, 0, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_range(o.t, 0, v, 1, NULL, 0, v, 0, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_all(o.t, -1, v, 1, &lo, &hi) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_key_row(o.t, -1, 0, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_many(o.t, -1, v, 1, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_find_many(o.t, 0, v, -1, &row) == MMAPSYNC_MISUSE);
+  CHECK(mmapsync_get_many(o.t, rows, 1, -1, v) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_find_many(o.t, 0, v, 1, &row) == MMAPSYNC_MISUSE); /* not unique */
   CHECK(mmapsync_find_many(o.t, 1, v, 1, &row) == MMAPSYNC_MISUSE);
   CHECK(mmapsync_get_many(o.t, rows, 2, 0, v) == MMAPSYNC_MISUSE); /* no row 3 */
@@ -657,13 +663,72 @@ static void caseFormat1(void) {
   mmapsync_close(h);
 }
 
+/* Bounds at both ends of what integers there are, where keys are counted; and in a column of which a whole chunk is
+** NULL. */
+static void caseExtremes(void) {
+  static const mmapsync_part_def partA[] = {{.column = 0}};
+  mmapsync_key_def key = keyA(MMAPSYNC_KEY_ORDERED | MMAPSYNC_KEY_UNIQUE);
+  mmapsync_table_def def;
+  mmapsync_builder *b;
+  mmapsync *h = channelOpen();
+  mmapsync_value v[3], most = integer(INT64_MAX), least = integer(INT64_MIN), some = integer(1000);
+  uint64_t lo, hi, row;
+  uint32_t rows[3];
+  Opened o;
+  int i;
+
+  for (i = 0; i < 3; i++) v[i] = integer(INT64_MIN + i);
+  OK(h, publishOne(h, &key, v, 3));
+  openImage(&o, h);
+  CHECK(mmapsync_find_range(o.t, 0, NULL, 0, &least, 1, &most, 1, &lo, &hi) == MMAPSYNC_OK);
+  CHECK(lo == 0 && hi == 3);
+  CHECK(mmapsync_find_range(o.t, 0, NULL, 0, &least, 0, &most, 0, &lo, &hi) == MMAPSYNC_OK);
+  CHECK(lo == 1 && hi == 3);
+  CHECK(mmapsync_find_range(o.t, 0, NULL, 0, &most, 0, NULL, 0, &lo, &hi) == MMAPSYNC_OK);
+  CHECK(lo == 3 && hi == 3);
+  closeImage(&o);
+
+  key = (mmapsync_key_def){.name = "k", .parts = partA, .nparts = 1};
+  def = table(1, &key, 1);
+  OK(h, mmapsync_build_begin(h, &b));
+  mmapsync_build_table(b, &def);
+  for (i = 0; i < 67000; i++) {
+    if (i < 65536) {
+      mmapsync_build_null(b);
+    } else {
+      mmapsync_build_int(b, (int64_t)i * UINT32_MAX);
+    }
+    mmapsync_build_row(b);
+  }
+  OK(h, mmapsync_build_commit(b, NULL));
+  openImage(&o, h);
+  CHECK(mmapsync_find_range(o.t, 0, NULL, 0, &some, 1, NULL, 0, &lo, &hi) == MMAPSYNC_OK);
+  CHECK(lo == 65536 && hi == 67000);
+  some = integer((int64_t)65540 * UINT32_MAX);
+  CHECK(mmapsync_find_all(o.t, 0, &some, 1, &lo, &hi) == MMAPSYNC_OK && lo == 65540 &&
+        hi == lo + 1);
+  CHECK(mmapsync_key_row(o.t, 0, lo, &row) == MMAPSYNC_OK && row == 65540);
+  for (i = 0; i < 3; i++) rows[i] = (uint32_t)(66000 - i);
+  CHECK(mmapsync_get_many(o.t, rows, 3, 0, v) == MMAPSYNC_OK);
+  for (i = 0; i < 3; i++) CHECK(v[i].u.i == (int64_t)rows[i] * UINT32_MAX);
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
-    {"ranges", caseRanges},      {"range_misuse", caseRangeMisuse},
-    {"find_many", caseFindMany}, {"get_many", caseGetMany},
-    {"distinct", caseDistinct},  {"distinct_long", caseDistinctLong},
-    {"runs", caseRuns},          {"columns", caseColumns},
-    {"format_1", caseFormat1},   {"run", caseRun},
-    {"key_rows", caseKeyRows},   {NULL, NULL},
+    {"ranges", caseRanges},
+    {"range_misuse", caseRangeMisuse},
+    {"find_many", caseFindMany},
+    {"get_many", caseGetMany},
+    {"distinct", caseDistinct},
+    {"distinct_long", caseDistinctLong},
+    {"runs", caseRuns},
+    {"columns", caseColumns},
+    {"format_1", caseFormat1},
+    {"run", caseRun},
+    {"key_rows", caseKeyRows},
+    {"extremes", caseExtremes},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }

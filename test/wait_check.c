@@ -380,6 +380,47 @@ static void caseWriterWaits(void) {
   mmapsync_close(w);
 }
 
+/* mmapsync_wait() looks again, whatever the kernel says of its sleep. */
+static int futexError;
+static mmapsync *futexWriter; /* publishes in the sleep */
+static long futexFails(uint32_t *word, int operation, uint32_t value, const struct timespec *time) {
+  (void)word, (void)value, (void)time;
+  if (operation == FUTEX_WAIT && futexWriter) {
+    mmapsync *w = futexWriter;
+    futexWriter = NULL;
+    WRITE(w, "two");
+  }
+  errno = futexError;
+  return -1;
+}
+
+static void caseWaitFutex(void) {
+  static const int errors[] = {EAGAIN, EINTR, ETIMEDOUT, ENOSYS};
+  mmapsync *h, *writer;
+  uint64_t sequence;
+  size_t i;
+
+  for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+    channelRemove();
+    h = channelOpen();
+    writer = channelOpen();
+    WRITE(writer, "one");
+    OK(h, mmapsync_wait(h, 0, 1000, &sequence));
+    CHECK(sequence == 1);
+    futexError = errors[i];
+    sysSet("futex", (SysFunction)futexFails);
+    FAILS(h, mmapsync_wait(h, 1, 5, &sequence), MMAPSYNC_TIMEOUT,
+          "\"%s\": nothing newer within 5 ms", checkPath);
+    futexWriter = writer;
+    OK(h, mmapsync_wait(h, 1, UINT32_MAX, &sequence));
+    CHECK(sequence == 2 && !futexWriter);
+    sysSet(NULL, NULL);
+    PINS(h, 0, 0);
+    mmapsync_close(writer);
+    mmapsync_close(h);
+  }
+}
+
 static const CheckCase cases[] = {
     {"who-waits-is-woken", caseWoken},
     {"all-who-wait-are-woken", caseWokenAll},
@@ -395,6 +436,7 @@ static const CheckCase cases[] = {
     {"not-published-yet", caseUnpublished},
     {"writer-of-another-kind-after-ours", caseForeignAfter},
     {"a-writer-waits", caseWriterWaits},
+    {"whatever-the-kernel-says", caseWaitFutex},
     {NULL, NULL},
 };
 

@@ -1,8 +1,8 @@
 /*
 ** bench.h - what the benchmark programs share: a clock, a generator, and the lines they print.
 **
-** A program prints one fact a line, fields apart by a tab, and judges nothing.  bench.tcl reads them,
-** takes medians and ratios, and lays out the table:
+** A program prints one fact a line, fields apart by a tab, and judges nothing.  measured.tcl takes them in, and gives
+** medians and ratios; tables.tcl lays them out, and knows what was aimed at:
 **
 **     case  <work>  <title, for people>
 **     time  <work>  <engine>  <round>  <nanoseconds per operation>

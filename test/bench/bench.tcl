@@ -1,258 +1,169 @@
-# bench.tcl - runs the benchmark programs and lays out what they measured.
+# bench.tcl - runs the benchmark: measures, prints tables, keeps the numbers, draws charts.
 #
-#     tclsh test/bench/bench.tcl BUILD [EXTENSION [ROWS [ROUNDS [CASES]]]]
+#     tclsh test/bench/bench.tcl BUILD PART ... ?NAME=VALUE ...?
 #
-# BUILD holds the programs, in bench/.  EXTENSION is the one to measure ("": that of BUILD), ROWS a list of
-# sizes, ROUNDS how often to measure (0: ask once, for a test), CASES a glob pattern for the names of cases,
-# which are those in cases.c.  Writes BUILD/bench.json, with every single measurement.
+# BUILD holds the programs, in bench/.  The parts are
 #
-# A ratio is taken within a round, where the places were asked in turns, and is shown as the median over the
-# rounds with the lowest and highest: below 1 the snapshot is faster.  No time is judged here but by words:
-# a row says so where the snapshot is slower than :memory:, or misses a goal, and the last line counts those.
-# It fails when a program fails, which they do when the places give different answers.
+#     sql       the same questions to a snapshot, a WAL file, a file that is immutable, :memory: (sqlbench.c)
+#     api       the C interface to a table, beside LMDB (apibench.c)
+#     core      the synchronizer alone, beside system calls and memcpy() (corebench.c)
+#     crate, readers, killed, memory
+#               beside the mmap-sync crate, LMDB and private copies (peers.tcl)
+#     fire      lookups while a writer never rests (firebench.c)
+#
+# and the settings, of which "" stands for what is said here,
+#
+#     extension   the one to measure in sql and fire; that of BUILD
+#     rows        a list of sizes; 1000 100000 1000000
+#     rounds      how often to measure; 5.  0: all is done once, for a test
+#     cases       of sql, a glob pattern for the names in cases.c; *
+#     places      of sql, beside what; snapshot,wal,immutable,memory
+#     seconds     how long fire watches each of its four loads, in rounds of a second or less; 10
+#     firerows    of what; 100000
+#     megabytes   of the table in memory, if the machine carries it; 500
+#     crate       the program of the crate; build/crate/release/cratebench
+#     cc          the compiler that BUILD was made with, to tell it; gcc
+#
+# Writes BUILD/bench.json, with every single measurement (measured.tcl), and, if gnuplot is there, charts beside it.
+# No time is judged here but by words: a row says so where the snapshot is slower than :memory:, or misses a goal, and
+# the last line counts those.  It fails when a program fails, which they do when the places give different answers.
 
-source [file join [file dirname [info script]] .. demo scratch.tcl]
+set home [file dirname [file normalize [info script]]]
+foreach file {measured tables peers charts} {source [file join $home $file.tcl]}
 
-lassign $argv build extension sizes rounds cases
-if {$sizes eq ""} {set sizes {1000 100000 1000000}}
-if {$rounds eq ""} {set rounds 5}
-if {$cases eq ""} {set cases *}
-set wrong [expr {$build eq "" || [llength $argv] > 5 || ![string is integer -strict $rounds] || $rounds < 0}]
-foreach rows $sizes {
-  if {![string is integer -strict $rows] || $rows < 1} {set wrong 1}
+set known {sql api core crate readers killed memory fire}
+array set opt {
+  extension "" rows "1000 100000 1000000" rounds 5 cases * places snapshot,wal,immutable,memory seconds 10
+  firerows 100000 megabytes 500 crate "" cc gcc
 }
-if {$wrong} {
-  puts stderr "usage: tclsh bench.tcl BUILD \[EXTENSION \[ROWS \[ROUNDS \[CASES\]\]\]\]"
+
+proc usage {} {
+  puts stderr "usage: tclsh bench.tcl BUILD PART ... ?NAME=VALUE ...?, with parts of: $::known"
   exit 2
 }
-set build [file normalize $build]
+
+set parts {}
+foreach word [lrange $argv 1 end] {
+  if {[regexp {^(\w+)=(.*)$} $word -> name value]} {
+    if {![info exists opt($name)]} usage
+    if {$value ne ""} {set opt($name) $value}
+  } elseif {$word in $known} {
+    lappend parts $word
+  } else {
+    usage
+  }
+}
+set build [file normalize [lindex $argv 0]]
+if {[llength $argv] < 2 || ![llength $parts]} usage
+foreach {name least} {rounds 0 firerows 1 megabytes 1} {
+  if {![string is integer -strict $opt($name)] || $opt($name) < $least} usage
+}
+if {![string is double -strict $opt(seconds)] || $opt(seconds) <= 0 || ![llength $opt(rows)]} usage
+foreach rows $opt(rows) {
+  if {![string is integer -strict $rows] || $rows < 1} usage
+}
 set out [expr {[info exists env(MMAPSYNC_BENCH_OUT)] ? $env(MMAPSYNC_BENCH_OUT) : $build}] ;# where results go
-set extension [expr {$extension eq "" ? [file join $build mmapsync.so] : [file normalize $extension]}]
+if {$opt(extension) eq ""} {set opt(extension) [file join $build mmapsync.so]}
+set opt(extension) [file normalize $opt(extension)]
+set peers::build $build
+set peers::crate [expr {$opt(crate) eq "" ? [file join $home .. .. build crate release cratebench] : $opt(crate)}]
 
-# What was aimed at with a million rows: at most so many times a WAL file's time, and :memory:'s.
-set goals {
-  get.int {0.22 0.60} get.text {0.25 0.70} scan.sum {- 0.75} scan.wide {- 1.00} filter.1 {- 0.08}
-  publish.stock {- 1.00}
+proc program {name} {file join $::build bench $name}
+
+proc section {title lines} {
+  puts "\n---- $title\n"
+  foreach line $lines {puts $line}
 }
 
-# times($rows,$work,$place) is the list of nanoseconds per operation, one a round; title($work); works($rows)
-# the works in order; facts($rows) is a dict.  The synchronizer's own works stand under rows "core".
-array set works {}
-
-# Runs one program and takes in the lines that bench.h describes.
-proc measure {rows args} {
-  global times title works facts
-  set pipe [open [list | {*}$args 2>@1] r]
-  set other {}
-  while {[gets $pipe line] >= 0} {
-    set f [split $line \t]
-    switch -- [lindex $f 0] {
-      case {
-        set title([lindex $f 1]) [lindex $f 2]
-        lappend works($rows) [lindex $f 1]
-      }
-      time {lappend times($rows,[lindex $f 1],[lindex $f 2]) [lindex $f 4]}
-      fact {dict set facts($rows) [lindex $f 1] [lindex $f 2]}
-      default {lappend other $line}
+# Of all sizes, one after the other, since both take a file that sqlbench makes.
+proc tablesPart {folder parts} {
+  global opt
+  foreach rows $opt(rows) {
+    set cases [expr {"sql" in $parts ? $opt(cases) : "publish.memory"}]
+    measured::run $rows [program sqlbench] $opt(extension) $folder $rows $opt(rounds) $cases $opt(places)
+    # The C interface is of this build, for it is linked into the program.
+    if {"api" in $parts} {
+      measured::run $rows [program apibench] [file join $::build mmapsync.so] $folder $rows $opt(rounds)
     }
+    file delete -force {*}[glob -directory $folder *]
+    if {"sql" in $parts} {section "[scratch::count $rows] rows" [tables::sql $rows]}
   }
-  if {[catch {close $pipe} why]} {
-    error "[file tail [lindex $args 0]]: [expr {[llength $other] ? [join $other \n] : $why}]"
+  if {"sql" in $parts} {
+    section "ratios: below 1 the snapshot is faster, * where it is slower than :memory:" [tables::summary $opt(rows)]
   }
+  if {"api" in $parts} {section "the C interface to a table, without SQLite" [tables::api $opt(rows)]}
 }
 
-# ---- numbers ------------------------------------------------------------------------------------
-
-# The ratios of one engine to another, round by round; their median.
-proc ratios {rows work engine other} {
-  global times
-  lmap a $times($rows,$work,$engine) b $times($rows,$work,$other) {expr {$a / $b}}
-}
-proc ratio {rows work other} {scratch::median [ratios $rows $work snapshot $other]}
-
-# A ratio with about three digits.
-proc digits {x} {format [expr {$x < 0.0995 ? "%.3f" : $x < 99.5 ? "%.2f" : "%.0f"}] $x}
-
-# "0.21 (0.20-0.24)"
-proc spread {list} {
-  set sorted [lsort -real $list]
-  return "[digits [scratch::median $list]] ([digits [lindex $sorted 0]]-[digits [lindex $sorted end]])"
+proc firePart {folder} {
+  global opt
+  set rounds [expr {max(1, int(ceil($opt(seconds))))}]
+  set millis [expr {max(1, int($opt(seconds) * 1000 / $rounds))}]
+  measured::fact fire millis $millis
+  measured::fact fire rows $opt(firerows)
+  measured::run fire [program firebench] $opt(extension) $folder $opt(firerows) $rounds $millis
+  section "one process looks up rows by integer key, another rewrites all [scratch::count $opt(firerows)]\
+      (9 columns, 4 keys); [exec nproc] processors" [concat [tables::fire] [tables::fireGoals]]
 }
 
-proc ns {rows work engine} {
-  scratch::time [scratch::median $::times($rows,$work,$engine)]
-}
-
-proc slower {rows work} {
-  expr {[info exists ::times($rows,$work,memory)] && [ratio $rows $work memory] > 1}
-}
-
-# The goals of a work that are missed, in words.
-proc missed {rows work} {
-  global goals
-  if {$rows != 1000000 || ![dict exists $goals $work]} {return {}}
-  lmap other {wal memory} name {WAL :memory:} goal [dict get $goals $work] {
-    if {$goal eq "-" || [ratio $rows $work $other] <= $goal} continue
-    set _ "$name $goal"
-  }
-}
-
-# ---- layout ---------------------------------------------------------------------------------------
-
-# Work, the snapshot's time, and for each other place its time and the ratio.
-proc line {rows work} {
-  global times title
-  set row [format "%-40s %8s" $title($work) [ns $rows $work snapshot]]
-  foreach other {wal memory} {
-    if {![info exists times($rows,$work,$other)]} continue
-    append row [format " %8s %-19s" [ns $rows $work $other] \
-        [spread [ratios $rows $work snapshot $other]]]
-  }
-  set row [string trimright $row]
-  if {[slower $rows $work]} {append row "  SLOWER"}
-  if {[llength [missed $rows $work]]} {append row "  MISSED: [join [missed $rows $work] {, }]"}
-  puts $row
-}
-
-proc sqlLines {rows} {
-  global works facts
-  puts "\n---- [scratch::count $rows] rows"
-  puts [format "%-40s %8s %8s %-19s %8s" "" snapshot "WAL file" "(mapped)" :memory:]
-  foreach work $works($rows) {
-    if {![string match api.* $work]} {line $rows $work}
-  }
-  if {[llength [lsearch -all -glob $works($rows) publish*]]} {
-    puts "publishing stands beside CREATE TABLE AS and CREATE INDEX"
-  }
-  dict with facts($rows) {
-    puts "image [scratch::bytes $image_bytes], VACUUMed file with the same indexes\
-        [scratch::bytes $file_bytes]: ratio [digits [expr {double($image_bytes) / $file_bytes}]]"
-    if {[info exists publisher_peak]} {
-      set over [expr {$publisher_peak - $publisher_image}]
-      puts "publisher's peak [scratch::bytes $publisher_peak], [scratch::bytes $over] over the image\
-          (limit 64 MiB: [expr {$over <= 64 << 20 ? "kept" : "BROKEN"}])"
+proc partRun {part folder} {
+  global opt
+  switch -- $part {
+    core {
+      measured::run core [program corebench] $folder [expr {$opt(rounds) ? $opt(rounds) + 2 : 1}]
+      section "the synchronizer alone, beside what is named on the right" [tables::core]
     }
-  }
-}
-
-# The ratios of all sizes side by side.
-proc summary {} {
-  global sizes works title times
-  puts "\n---- ratios: below 1 the snapshot is faster, * where it is slower than :memory:\n"
-  set head [format "%-40s" ""]
-  foreach rows $sizes {append head [format "%19s" "[scratch::count $rows] rows"]}
-  puts $head
-  puts [format "%-40s%s" "" [string repeat "      WAL  :memory:" [llength $sizes]]]
-  foreach work $works([lindex $sizes 0]) {
-    if {![info exists times([lindex $sizes 0],$work,memory)]} continue
-    set row [format "%-40s" $title($work)]
-    foreach rows $sizes {
-      append row [format "%9s%9s%1s" [digits [ratio $rows $work wal]] [digits [ratio $rows $work memory]] \
-          [expr {[slower $rows $work] ? "*" : ""}]]
+    crate {
+      peers::crate $folder $opt(rounds)
+      if {[measured::has crate 36.raw crate]} {section "beside the mmap-sync crate" [tables::crate]}
     }
-    puts [string trimright $row]
-  }
-}
-
-proc apiLines {} {
-  global sizes works title
-  puts "\n---- the C interface to a table, without SQLite\n"
-  set head [format "%-40s" ""]
-  foreach rows $sizes {append head [format "%16s" "[scratch::count $rows] rows"]}
-  puts $head
-  foreach work [lsearch -all -inline -glob $works([lindex $sizes 0]) api.*] {
-    set row [format "%-40s" $title($work)]
-    foreach rows $sizes {append row [format "%16s" [ns $rows $work api]]}
-    puts $row
-  }
-}
-
-proc coreLine {work what engine other {ours mmapsync}} {
-  puts [format "%-40s %8s %8s %-19s %s" $what [ns core $work $ours] [ns core $work $engine] \
-      [spread [ratios core $work $ours $engine]] $other]
-}
-
-proc coreLines {} {
-  puts "\n---- the synchronizer alone, beside what is named on the right\n"
-  foreach {ours what} {slot "read, by slot" counter "read, by counter" lock "read, by lock"} {
-    coreLine read $what count "atomic add, subtract" $ours
-    coreLine read2 "  two processes" count "the same, two processes" $ours
-  }
-  coreLine write36 "write 36 bytes" pwrite "pwrite()"
-  coreLine write4K "write 4 KiB" memcpy "memcpy() to a mapped file"
-  coreLine write1M "write 1 MiB" memcpy "the same"
-  coreLine write64M "write 64 MiB" memcpy "the same"
-}
-
-# The last line.
-proc verdict {} {
-  global sizes works times
-  set all 0
-  set slow 0
-  set miss {}
-  foreach rows $sizes {
-    foreach work $works($rows) {
-      if {![info exists times($rows,$work,memory)]} continue
-      incr all
-      incr slow [slower $rows $work]
-      lappend miss {*}[missed $rows $work]
+    readers {
+      peers::readers $folder $opt(rounds)
+      section "readers at once, processor time of a read" [tables::readers]
     }
+    killed {
+      peers::killed $folder $opt(rounds)
+      section "a reader is killed while it is in, with a grace time of 1 s" [tables::killed]
+    }
+    memory {
+      peers::memory $folder $opt(extension) [peers::megabytes $opt(megabytes)]
+      section "memory" [tables::memory]
+    }
+    fire {firePart $folder}
   }
-  puts "\n$slow of $all rows are slower than :memory:; [llength $miss] goals missed"
+  file delete -force {*}[glob -nocomplain -directory $folder *]
 }
 
-# All of it as JSON: numbers and plain names only, so nothing needs quoting.
-proc json {} {
-  global times facts rounds
-  set all {}
-  foreach key [lsort [array names times]] {
-    lassign [split $key ,] rows work place
-    dict lappend all "$rows,$work" "\"$place\":\[[join $times($key) ,]\]"
-  }
-  set ns [dict map {key places} $all {
-    lassign [split $key ,] rows work
-    set _ "    {\"rows\":\"$rows\",\"work\":\"$work\",[join $places ,]}"
-  }]
-  set fact {}
-  foreach rows [array names facts] {
-    lappend fact "    \"$rows\":{[join [lmap {name value} $facts($rows) {set _ "\"$name\":$value"}] ,]}"
-  }
-  return [join [list \{ "  \"rounds\":$rounds," "  \"facts\":{\n[join $fact ,\n]\n  }," \
-      "  \"ns\":\[\n[join [dict values $ns] ,\n]\n  \]" \}] \n]
+proc room {} {
+  global opt
+  set most [lindex [lsort -integer $opt(rows)] end]
+  set room [expr {300000000 + $most * 3000}]
+  if {"fire" in $::parts} {set room [expr {max($room, 500000000 + $opt(firerows) * 3000)}]}
+  if {"memory" in $::parts} {set room [expr {max($room, [peers::megabytes $opt(megabytes)] * 5000000)}]}
+  return $room
 }
 
 proc main {} {
-  global build out extension sizes rounds cases works
-  set bench [file join $build bench]
-  set most [lindex [lsort -integer $sizes] end]
-  set folder [scratch::make mmapsync-bench [expr {300000000 + $most * 1000}]]
-  puts "$rounds rounds (fewer where one is slow), in [file dirname $folder]; median times, and behind those of"
-  puts "others the ratio snapshot / other (lowest-highest): below 1 the snapshot is faster"
-  foreach rows $sizes {
-    set works($rows) {}
-    measure $rows [file join $bench sqlbench] $extension $folder $rows $rounds $cases
-    if {$cases eq "*"} {
-      # Of this build, for it is linked into the program.
-      measure $rows [file join $bench apibench] [file join $build mmapsync.so] $folder $rows $rounds
-    }
-    file delete {*}[glob -directory $folder *]
-    sqlLines $rows
-  }
-  summary
-  if {$cases eq "*"} {
-    apiLines
-    measure core [file join $bench corebench] $folder [expr {$rounds ? $rounds + 2 : 1}]
-    coreLines
-  }
-  verdict
-  set f [open [file join $out bench.json] w]
-  puts $f [json]
-  close $f
+  global parts out
+  global opt
+  set folder [scratch::make mmapsync-bench [room]]
+  measured::machine $opt(cc)
+  measured::fact run rounds $opt(rounds)
+  puts [join [tables::machine] \n]
+  puts "$opt(rounds) rounds (fewer where one is slow), in [file dirname $folder]; median times, and behind those of"
+  puts "others the ratio ours / other (lowest-highest): below 1 ours is faster"
+  if {"sql" in $parts || "api" in $parts} {tablesPart $folder $parts}
+  foreach part $parts {partRun $part $folder}
+  if {[lindex [tables::tally] 0]} {section goals [tables::goals]}
+  measured::save [file join $out bench.json]
+  charts::all $out
+  if {"sql" in $parts} {puts "\n[tables::verdict $opt(rows)]"}
 }
 
 set failed [catch main why]
+catch {peers::end}
 scratch::end
 if {$failed} {
   puts stderr "bench: $why"
+  if {[info exists env(MMAPSYNC_BENCH_TRACE)]} {puts stderr $errorInfo}
   exit 1
 }

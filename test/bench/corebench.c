@@ -20,7 +20,7 @@
 */
 #define _GNU_SOURCE
 #include "bench.h"
-#include "mmapsync.h"
+#include "loops.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +34,7 @@
 #define READS        1000000u /* a round of reads */
 #define WRITES_SMALL 300000u  /* a round of writes of 36 bytes */
 #define SMALL        36u
+#define SEVEN        7u /* what the bytes are that are read */
 
 /* What two processes share to run side by side. */
 typedef struct Shared {
@@ -46,38 +47,15 @@ static Shared *shared;
 static char channel[3800];
 static char folder[3000];
 
-/* Where a value goes that must be computed although no one looks at it. */
-static volatile uint64_t sink;
-
-static void check(mmapsync *h, int rc, const char *what) {
-  if (rc != MMAPSYNC_OK) benchFail("%s: %s", what, h ? mmapsync_errmsg(h) : mmapsync_errstr(rc));
-}
-
 static mmapsync *openChannel(int lock, int pins) {
-  mmapsync *h = NULL;
   mmapsync_options opt;
   mmapsync_options_init(&opt);
   opt.lock = lock;
   opt.pins = pins;
-  int rc = mmapsync_open(channel, &opt, &h);
-  check(h, rc, "open");
-  return h;
+  return loopOpen(channel, &opt);
 }
 
 /* ---- reads ---------------------------------------------------------------------------------- */
-
-static void readLoop(mmapsync *h, uint32_t n) {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < n; i++) {
-    mmapsync_view view;
-    int rc = mmapsync_read(h, &view);
-    if (rc != MMAPSYNC_OK) check(h, rc, "read");
-    sum += *(const unsigned char *)view.data;
-    mmapsync_release(h, &view);
-  }
-  if (sum != (uint64_t)n * 7u) benchFail("read: wrong bytes");
-  sink = sum;
-}
 
 static void countLoop(uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
@@ -104,7 +82,7 @@ static Engine engines[] = {
 
 static void engineLoop(const Engine *e, mmapsync *h, uint32_t n) {
   if (e->pins) {
-    readLoop(h, n);
+    loopReads(h, n, SEVEN);
   } else {
     countLoop(n);
   }
@@ -125,7 +103,7 @@ static pid_t startSecond(const Engine *e) {
     return pid;
   }
   mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE, e->pins);
-  readLoop(h, 1);
+  loopReads(h, 1, SEVEN);
   atomic_store(&shared->ready, 1);
   while (!atomic_load(&shared->stop) && getppid() == parent) engineLoop(e, h, 1000);
   mmapsync_close(h);
@@ -151,9 +129,9 @@ static void timeReads(const Engine *e, const char *work, int round, int two) {
 
 static void benchReads(int rounds) {
   char seven[SMALL];
-  memset(seven, 7, sizeof(seven));
+  memset(seven, SEVEN, sizeof(seven));
   mmapsync *h = openChannel(MMAPSYNC_LOCK_WRITE, MMAPSYNC_PIN_AUTO);
-  check(h, mmapsync_write(h, seven, sizeof(seven), NULL), "write");
+  loopCheck(h, mmapsync_write(h, seven, sizeof(seven), NULL), "write");
   mmapsync_close(h);
   for (int k = 0; k < ENGINES; k++) {
     Engine *e = &engines[k];
@@ -174,21 +152,12 @@ static void benchReads(int rounds) {
 
 /* ---- writes --------------------------------------------------------------------------------- */
 
-/* Changes a payload, so that no two publishes are of the same bytes. */
-static void stamp(char *data, uint64_t n) { memcpy(data, &n, sizeof(n)); }
-
+/* Publishes n times, and reads the last back, outside the time that it gives. */
 static uint64_t timeWrites(mmapsync *h, char *data, size_t size, uint32_t n, uint64_t *serial) {
   uint64_t t = benchSpent();
-  for (uint32_t i = 0; i < n; i++) {
-    stamp(data, ++*serial);
-    int rc = mmapsync_write(h, data, size, NULL);
-    if (rc != MMAPSYNC_OK) check(h, rc, "write");
-  }
+  loopWrites(h, data, size, n, serial);
   t = benchSpent() - t;
-  mmapsync_view view;
-  check(h, mmapsync_read(h, &view), "read");
-  if (view.size != size || memcmp(view.data, data, size) != 0) benchFail("write: wrong bytes");
-  mmapsync_release(h, &view);
+  loopExpect(h, data, size);
   return t;
 }
 
@@ -214,7 +183,7 @@ static void benchSmallWrites(int rounds) {
       if ((k ^ i) & 1) {
         uint64_t t = benchSpent();
         for (uint32_t j = 0; j < WRITES_SMALL; j++) {
-          stamp(data, ++serial);
+          loopStamp(data, ++serial);
           if (pwrite(fd[j & 1], data, sizeof(data), 0) != (ssize_t)sizeof(data)) {
             benchFail("pwrite: %s", strerror(errno));
           }
@@ -232,15 +201,12 @@ static void benchSmallWrites(int rounds) {
 }
 
 static void benchWrites(const char *work, size_t size, uint32_t n, int rounds) {
-  uint64_t serial = 0, seed = size;
+  uint64_t serial = 0;
   int fd[2];
   char *map[2];
   char *data = malloc(size);
   if (!data) benchFail("out of memory");
-  for (size_t i = 0; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
-    uint64_t x = benchRandom(&seed);
-    memcpy(data + i, &x, sizeof(x));
-  }
+  loopFill(data, size);
   openFiles(fd);
   for (int i = 0; i < 2; i++) {
     int rc = posix_fallocate(fd[i], 0, (off_t)size);
@@ -256,7 +222,7 @@ static void benchWrites(const char *work, size_t size, uint32_t n, int rounds) {
       if ((k ^ i) & 1) {
         uint64_t t = benchSpent();
         for (uint32_t j = 0; j < n; j++) {
-          stamp(data, ++serial);
+          loopStamp(data, ++serial);
           memcpy(map[j & 1], data, size);
           atomic_signal_fence(memory_order_seq_cst); /* each copy is to be made */
         }

@@ -4,10 +4,12 @@
 **     sqlbench EXTENSION FOLDER ROWS ROUNDS [CASES [PLACES]]
 **
 ** CASES is a glob pattern for the names of cases (default "*"); "publish*" are the publishes.  PLACES names
-** those to time (default "snapshot,wal,memory"), for a profiler's sake.  The places are
+** those to time (default "snapshot,wal,immutable,memory").  The places are
 **
 **   snapshot   a channel in FOLDER, published from the file below, through CREATE VIRTUAL TABLE
 **   wal        a database file in FOLDER in WAL mode, all of it mapped (mmap_size), its pages touched
+**   immutable  a copy of that file without a WAL, opened with immutable=1: no locks, and all of it mapped.
+**              For what nobody changes; publishing there would be another file, and other connections
 **   memory     a :memory: database of this process
 **
 ** and each has its own connection, with the table `orders` in a database in memory beside it.  data.h says
@@ -45,15 +47,15 @@
 #define CASE_NS    UINT64_C(2500000000) /* a case that would take longer gets fewer rounds, */
 #define ROUNDS_MIN 3                    /* but not fewer than these */
 
-enum { SNAPSHOT, WAL, MEMORY, PLACES };
-static const char *const placeName[PLACES] = {"snapshot", "wal", "memory"};
+enum { SNAPSHOT, WAL, IMMUTABLE, MEMORY, PLACES };
+static const char *const placeName[PLACES] = {"snapshot", "wal", "immutable", "memory"};
 
 static const char *extension;
 static const char *folder;
 static sqlite3_int64 rows;
 static int rounds;
 static const char *pattern = "*";
-static const char *places = "snapshot,wal,memory";
+static const char *places = "snapshot,wal,immutable,memory";
 
 static int wanted(const char *name) { return fnmatch(pattern, name, 0) == 0; }
 
@@ -212,7 +214,7 @@ static void timesFor(const Asked asked[PLACES], uint64_t n[PLACES]) {
 }
 
 static void benchCase(sqlite3 *db[PLACES], const Case *c) {
-  static const uint64_t once[PLACES] = {1, 1, 1}, few[PLACES] = {10, 10, 10};
+  static const uint64_t once[PLACES] = {1, 1, 1, 1}, few[PLACES] = {10, 10, 10, 10};
   Asked asked[PLACES];
   uint64_t ns[PLACES] = {0}, n[PLACES];
   for (int p = 0; p < PLACES; p++) {
@@ -231,7 +233,7 @@ static void benchCase(sqlite3 *db[PLACES], const Case *c) {
         uint64_t ops = c->unit == PER_ROW ? n[p] * (uint64_t)rows : n[p];
         if (timed(p)) benchTime(c->name, placeName[p], i, ns[p], ops);
       }
-      if (i == 0) many = roundsFor(ns[0] + ns[1] + ns[2]);
+      if (i == 0) many = roundsFor(ns[0] + ns[1] + ns[2] + ns[3]);
     }
   }
   for (int p = 0; p < PLACES; p++) {
@@ -288,13 +290,16 @@ static void benchPublish(sqlite3 *db, const Publish *what) {
   benchCaseName(what->name, what->title);
   uint64_t ops = (uint64_t)sqlInt(db, what->table[0] == 'i' ? "SELECT count(*) FROM items"
                                                             : "SELECT count(*) FROM stock");
-  for (int p = 0; p < PLACES; p++) timePublish(db, what, p);
+  for (int p = 0; p < PLACES; p++) {
+    if (p != IMMUTABLE) timePublish(db, what, p);
+  }
   timePublish(db, what, SNAPSHOT); /* the second data file */
   int many = 1;
   for (int i = 0; i < many; i++) {
     uint64_t sum = 0;
     for (int k = 0; k < PLACES; k++) {
       int p = i & 1 ? PLACES - 1 - k : k;
+      if (p == IMMUTABLE) continue;
       uint64_t t = timePublish(db, what, p);
       benchTime(what->name, placeName[p], i, t, ops);
       sum += t;
@@ -374,6 +379,19 @@ static void makeFile(const char *file) {
   sqlite3_close(db);
 }
 
+/* Of the copy, which is made only if it is asked. */
+static sqlite3 *openImmutable(const char *file) {
+  char name[4096];
+  if (!timed(IMMUTABLE)) return sqlOpen(file, extension);
+  sqlite3 *from = sqlOpen(file, extension);
+  sqlRun(from, "VACUUM INTO '%q/still.db'", folder);
+  sqlite3_close(from);
+  snprintf(name, sizeof(name), "file:%s/still.db?immutable=1", folder);
+  sqlite3 *db = sqlOpen(name, extension);
+  sqlRun(db, "PRAGMA mmap_size=%lld", (long long)1 << 40);
+  return db;
+}
+
 static void openPlaces(sqlite3 *db[PLACES], const char *file, const char *channel) {
   db[SNAPSHOT] = sqlOpen(":memory:", extension);
   sqlRun(db[SNAPSHOT],
@@ -382,6 +400,7 @@ static void openPlaces(sqlite3 *db[PLACES], const char *file, const char *channe
          channel, channel);
   db[WAL] = sqlOpen(file, extension);
   sqlRun(db[WAL], "PRAGMA mmap_size=%lld", (long long)1 << 40);
+  db[IMMUTABLE] = openImmutable(file);
   db[MEMORY] = sqlOpen(":memory:", extension);
   sqlRun(db[MEMORY],
          "%s ATTACH '%q' AS source; INSERT INTO main.items SELECT * FROM source.items;"

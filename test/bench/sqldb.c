@@ -13,7 +13,8 @@ void sqlFail(sqlite3 *db, const char *sql) { benchFail("%.200s: %s", sql, sqlite
 sqlite3 *sqlOpen(const char *file, const char *extension) {
   sqlite3 *db = NULL;
   char *message = NULL;
-  if (sqlite3_open(file, &db) != SQLITE_OK) sqlFail(db, file);
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
+  if (sqlite3_open_v2(file, &db, flags, NULL) != SQLITE_OK) sqlFail(db, file);
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
   if (sqlite3_load_extension(db, extension, "sqlite3_mmapsync_init", &message) != SQLITE_OK) {
     benchFail("\"%s\": %s", extension, message ? message : "cannot be loaded");

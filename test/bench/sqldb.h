@@ -12,7 +12,7 @@ __attribute__((noreturn))
 #endif
 void sqlFail(sqlite3 *db, const char *sql);
 
-/* Opens a file (":memory:" too) with the extension at that path in it.  The caller closes it. */
+/* Opens a file (":memory:" too, and a URI) with the extension at that path in it.  The caller closes it. */
 sqlite3 *sqlOpen(const char *file, const char *extension);
 
 /* Runs statements, formatted as sqlite3_mprintf() does it. */
