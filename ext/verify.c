@@ -50,7 +50,7 @@ int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, i
   Channel *pChannel = p->pChannel;
   Slow slow;
   char *zErr = NULL;
-  int rc;
+  int i, rc;
   (void)zSchema;
   (void)zName;
   rc = slowLook(&slow, pChannel, &zErr);
@@ -58,6 +58,9 @@ int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, i
   if (rc == SQLITE_OK) {
     rc = vtabMatch(p);
     if (rc == SQLITE_OK && p->mMissing != 0) rc = vtabMissing(p, p->mMissing);
+    for (i = 63; rc == SQLITE_OK && i < p->nCol; i++) { /* of which mMissing does not tell */
+      if (p->aMap[i] < 0) rc = vtabGone(p, i);
+    }
     if (rc == SQLITE_OK) {
       rc = verifyTable(pChannel, p->pTab, bQuick, &zErr);
     } else {
