@@ -118,7 +118,8 @@ static int keyValues(const Look *l, const Key *k, uint64_t row, mmapsync_value *
 }
 
 /*
-** The row at each position: whether it is there for the first time, and not before the one at the last position.
+** The row at each position: whether it is there for the first time, and not before the one at the last position, nor
+** equal to it and of a lower number (vtabroute.c promises an order by that).
 ** differ[p] counts the rows whose part p is the first that is another than that of the row before.
 */
 static int keyOrder(const Look *l, const Key *k, int index, uint8_t *seen, uint64_t *differ) {
@@ -140,7 +141,7 @@ static int keyOrder(const Look *l, const Key *k, int index, uint8_t *seen, uint6
       if (pos + i > 0) {
         c = keyCompareRows(l->t, k, &part, last, row, &rc);
         if (rc != MMAPSYNC_OK) return lookWrong(l, row, "leads outside the image");
-        if (c > 0) return lookWrong(l, row, "out of order");
+        if (c > 0 || (c == 0 && row < last)) return lookWrong(l, row, "out of order");
       }
       if (c < 0) differ[part]++;
       last = row;

@@ -86,6 +86,10 @@ typedef struct Slow {
 int slowStart(Slow *p, Channel *pChannel, const mmapsync_options *pOpt, char **pzErr);
 void slowEnd(Slow *p);
 
+/* The same for what only reads: also while a write of this connection reads its sources, which may ask for it.  That
+** write's options, which notice interrupts, are left as they are. */
+int slowLook(Slow *p, Channel *pChannel, char **pzErr);
+
 /* For a write that failed with rcCore: SQLITE_OK if it should be tried again, after a sleep, because
 ** another writer had the lock and the connection has patience left; otherwise why not, with a sentence. */
 int slowAgain(Slow *p, int rcCore, char **pzErr);

@@ -16,11 +16,27 @@
 #include "vtab.h"
 
 /*
-** Looks at one table of the pinned snapshot.  OK or a code of the core, with its sentence in the handle.
+** Pins the snapshot with its image.  Unless bQuick, its bytes are compared with their hash before: what is damaged
+** may say anything of itself.
 */
-static int verifyTable(Channel *pChannel, const mmapsync_table *pTab, int bQuick) {
-  int rc = bQuick ? MMAPSYNC_OK : mmapsync_verify_view(pChannel->h, &pChannel->view);
-  return rc == MMAPSYNC_OK ? mmapsync_table_check(pChannel->h, pTab, !bQuick) : rc;
+static int verifyPin(Channel *pChannel, int bQuick, char **pzErr) {
+  int rc = channelPin(pChannel, 0, pzErr);
+  if (rc != SQLITE_OK) return rc;
+  if (!bQuick) {
+    int rcCore = mmapsync_verify_view(pChannel->h, &pChannel->view);
+    if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, pzErr);
+  }
+  if (rc == SQLITE_OK) rc = channelPin(pChannel, 1, pzErr);
+  channelUnpin(pChannel);
+  return rc;
+}
+
+/*
+** Looks at one table of the pinned snapshot.
+*/
+static int verifyTable(Channel *pChannel, const mmapsync_table *pTab, int bQuick, char **pzErr) {
+  int rcCore = mmapsync_table_check(pChannel->h, pTab, !bQuick);
+  return rcCore == MMAPSYNC_OK ? SQLITE_OK : channelFail(pChannel, rcCore, pzErr);
 }
 
 /* ---- PRAGMA integrity_check -------------------------------------------------------------------- */
@@ -34,17 +50,19 @@ int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, i
   Channel *pChannel = p->pChannel;
   Slow slow;
   char *zErr = NULL;
-  int rc, rcCore;
+  int i, rc;
   (void)zSchema;
   (void)zName;
-  rc = slowStart(&slow, pChannel, &pChannel->opt, &zErr);
-  if (rc == SQLITE_OK) rc = channelPin(pChannel, 1, &zErr);
+  rc = slowLook(&slow, pChannel, &zErr);
+  if (rc == SQLITE_OK) rc = verifyPin(pChannel, bQuick, &zErr);
   if (rc == SQLITE_OK) {
     rc = vtabMatch(p);
     if (rc == SQLITE_OK && p->mMissing != 0) rc = vtabMissing(p, p->mMissing);
+    for (i = 63; rc == SQLITE_OK && i < p->nCol; i++) { /* of which mMissing does not tell */
+      if (p->aMap[i] < 0) rc = vtabGone(p, i);
+    }
     if (rc == SQLITE_OK) {
-      rcCore = verifyTable(pChannel, p->pTab, bQuick);
-      if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);
+      rc = verifyTable(pChannel, p->pTab, bQuick, &zErr);
     } else {
       zErr = p->base.zErrMsg;
       p->base.zErrMsg = NULL;
@@ -63,27 +81,24 @@ int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, i
 /* ---- mmapsync_verify --------------------------------------------------------------------------- */
 
 /*
-** The check of a table by its name.  *pbLooked: whether it came to it, and so whether a failure is the answer.
+** The check of a table by its name.
 */
-static int verifyNamed(Channel *pChannel, sqlite3_value *pName, int *pbLooked, char **pzErr) {
+static int verifyNamed(Channel *pChannel, sqlite3_value *pName, char **pzErr) {
   char *zName = NULL;
   const mmapsync_table *pTab;
-  int rcCore = MMAPSYNC_OK;
   int rc = functionText("mmapsync_verify", "a table's name", pName, &zName, pzErr);
-  if (rc == SQLITE_OK) rc = channelPin(pChannel, 1, pzErr);
+  if (rc == SQLITE_OK) rc = verifyPin(pChannel, 0, pzErr);
   if (rc == SQLITE_OK) {
     pTab = mmapsync_table_find(pChannel->pImage, zName);
     if (pTab == NULL) {
       *pzErr = vtabNoTable(pChannel, zName);
       rc = *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
     } else {
-      rcCore = verifyTable(pChannel, pTab, 0);
-      if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, pzErr);
+      rc = verifyTable(pChannel, pTab, 0, pzErr);
     }
     channelUnpin(pChannel);
   }
   sqlite3_free(zName);
-  *pbLooked = rcCore == MMAPSYNC_CORRUPT;
   return rc;
 }
 
@@ -91,22 +106,22 @@ static void verifyFunc(sqlite3_context *pCtx, int argc, sqlite3_value **argv) {
   Channel *pChannel = NULL;
   Slow slow;
   char *zErr = NULL;
-  int bLooked = 0;
+  int bDamaged = 0; /* which is the answer */
   int rc = functionChannel(pCtx, "mmapsync_verify", argv[0], &pChannel, &zErr);
   if (rc == SQLITE_OK) {
-    rc = slowStart(&slow, pChannel, &pChannel->opt, &zErr);
+    rc = slowLook(&slow, pChannel, &zErr);
     if (rc == SQLITE_OK && argc > 1) {
-      rc = verifyNamed(pChannel, argv[1], &bLooked, &zErr);
+      rc = verifyNamed(pChannel, argv[1], &zErr);
     } else if (rc == SQLITE_OK) {
       int rcCore = mmapsync_verify(pChannel->h);
-      bLooked = rcCore == MMAPSYNC_CORRUPT;
       if (rcCore != MMAPSYNC_OK) rc = channelFail(pChannel, rcCore, &zErr);
     }
+    bDamaged = rc == SQLITE_CORRUPT_VTAB;
     slowEnd(&slow);
   }
   if (rc == SQLITE_OK) {
     sqlite3_result_text(pCtx, "ok", -1, SQLITE_STATIC);
-  } else if (bLooked && zErr != NULL) {
+  } else if (bDamaged) {
     sqlite3_result_text(pCtx, zErr, -1, sqlite3_free);
   } else {
     functionFail(pCtx, rc, zErr);

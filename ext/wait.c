@@ -55,6 +55,12 @@ int slowStart(Slow *p, Channel *pChannel, const mmapsync_options *pOpt, char **p
   return SQLITE_OK;
 }
 
+int slowLook(Slow *p, Channel *pChannel, char **pzErr) {
+  memset(p, 0, sizeof(*p));
+  if (mmapsync_options_of(pChannel->h)->progress == slowTick) return SQLITE_OK;
+  return slowStart(p, pChannel, &pChannel->opt, pzErr);
+}
+
 void slowEnd(Slow *p) {
   if (p->bSet) {
     int rc = mmapsync_configure(p->pChannel->h, &p->pChannel->opt);

@@ -244,8 +244,8 @@ static void caseHarmed(void) {
   mmapsync_close(h);
 }
 
-/* A unique key over values that are not unique: of two rows one is found for both. */
-static void caseTwice(void) {
+/* Two rows of one value, and what is answered of their key when `change` was made to it. */
+static void twoRows(void (*change)(uint8_t *image, DirKey *), const char *sentence) {
   static const mmapsync_part_def part = {.column = 0};
   static const mmapsync_key_def def = {.name = "k", .parts = &part, .nparts = 1};
   const mmapsync_table_def t = table(1, &def, 1);
@@ -274,20 +274,37 @@ static void caseTwice(void) {
   memcpy(&hdr, bytes, sizeof(hdr));
   memcpy(&dt, bytes + hdr.dir, sizeof(dt));
   k = (DirKey *)(void *)(bytes + hdr.dir + dt.keys);
-  k->flags |= MMAPSYNC_KEY_UNIQUE;
+  change(bytes, k);
   OK(h, mmapsync_write_begin(h, n, &data));
   memcpy(data, bytes, n);
   OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
   OK(h, mmapsync_read(h, &view));
   OK(h, mmapsync_image_open(h, &view, &image));
-  FAILS(
-      h, mmapsync_table_check(h, mmapsync_table_at(image, 0), 1), MMAPSYNC_CORRUPT,
-      "\"%s\": damaged table image: table \"t\": key \"k\", row 2: another row is found by its key",
-      checkPath);
+  FAILS(h, mmapsync_table_check(h, mmapsync_table_at(image, 0), 1), MMAPSYNC_CORRUPT,
+        "\"%s\": damaged table image: table \"t\": key \"k\", %s", checkPath, sentence);
   mmapsync_image_close(image);
   mmapsync_release(h, &view);
   free(bytes);
   mmapsync_close(h);
+}
+
+static void makeUnique(uint8_t *image, DirKey *k) {
+  (void)image;
+  k->flags |= MMAPSYNC_KEY_UNIQUE;
+}
+
+static void turnOrder(uint8_t *image, DirKey *k) {
+  uint16_t *order = (uint16_t *)(void *)(image + k->order);
+  CHECK(k->order_width == 2 && order[0] == 0 && order[1] == 1);
+  order[0] = 1;
+  order[1] = 0;
+}
+
+/* A unique key over values that are not unique: of two rows one is found for both.  And rows that tie stand by their
+** numbers, as an ORDER BY is promised. */
+static void caseTwice(void) {
+  twoRows(makeUnique, "row 2: another row is found by its key");
+  twoRows(turnOrder, "row 1: out of order");
 }
 
 /* The pinned snapshot's hash, however many newer ones there are. */
