@@ -218,7 +218,7 @@ lint: ## warnings as errors with both compilers, clang's analyzer, cppcheck, lay
 	done
 	@echo $(wildcard core/*.c ext/*.c) | $(EACH) '$(CC2) --analyze -Xclang -analyzer-werror \
 	  -Xclang -analyzer-output=text -std=c11 -Icore -Iext $$0'
-	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+	@cppcheck -j $(shell nproc) --quiet --std=c11 --language=c --enable=warning,performance,portability \
 	  --inline-suppr --error-exitcode=1 -Icore -Iext --suppress=missingIncludeSystem core ext test
 	@clang-format --dry-run -Werror $(SOURCES)
 	@echo lint: clean

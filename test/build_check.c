@@ -328,7 +328,7 @@ static void caseLongKeys(void) {
   mmapsync *h = channelOpen();
   mmapsync_value v;
   uint64_t r;
-  char z[1001];
+  char z[1100];
   Opened o;
   int i;
   OK(h, mmapsync_build_begin(h, &b));
