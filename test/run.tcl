@@ -13,6 +13,9 @@
 # Files, arguments and output are UTF-8, whatever the locale says.
 encoding system utf-8
 
+# Those that take longest begin first, so that no processor waits for another at the end.
+set longest {step faults image queryfault core}
+
 set home [file dirname [file normalize [info script]]]
 set under [expr {[info exists env(MMAPSYNC_UNDER)] ? $env(MMAPSYNC_UNDER) : ""}]
 set fixture [file join [file dirname $home] \
@@ -29,6 +32,12 @@ foreach pattern [expr {[llength $argv] ? $argv : "*"}] {
     lappend files $pattern
   } else {
     lappend files {*}[lsort [glob -nocomplain -directory $home [file rootname $pattern].test]]
+  }
+}
+
+foreach name [lreverse $longest] {
+  foreach file [lsearch -all -inline $files */$name.test] {
+    set files [linsert [lsearch -all -inline -not -exact $files $file] 0 $file]
   }
 }
 
