@@ -9,6 +9,28 @@
 
 #include "check_image.h"
 
+/* ---- the bytes of a snapshot -------------------------------------------------------------------- */
+
+/* The newest payload in memory of the caller's (malloc); its bytes in *n. */
+static inline uint8_t *payloadTake(mmapsync *h, size_t *n) {
+  mmapsync_view view;
+  uint8_t *bytes;
+  OK(h, mmapsync_read(h, &view));
+  *n = view.size;
+  bytes = malloc(view.size);
+  memcpy(bytes, view.data, view.size);
+  mmapsync_release(h, &view);
+  return bytes;
+}
+
+/* Publishes bytes, whatever they are, as a table image. */
+static inline void imagePublish(mmapsync *h, const void *bytes, size_t n) {
+  void *data;
+  OK(h, mmapsync_write_begin(h, n, &data));
+  memcpy(data, bytes, n);
+  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+}
+
 /* ---- a small image of everything -------------------------------------------------------------- */
 
 #define ROWS 40
@@ -49,7 +71,6 @@ static inline void goodBuild(mmapsync *h) {
   mmapsync_table_def second = {
       .name = "second", .columns = cols, .ncolumns = 2, .keys = &rank, .nkeys = 1, .rowid = -1};
   mmapsync_builder *b;
-  mmapsync_view view;
   char name[16];
   int i;
 
@@ -82,11 +103,7 @@ static inline void goodBuild(mmapsync *h) {
     mmapsync_build_row(b);
   }
   OK(h, mmapsync_build_commit(b, NULL));
-  OK(h, mmapsync_read(h, &view));
-  goodSize = view.size;
-  good = malloc(goodSize);
-  memcpy(good, view.data, goodSize);
-  mmapsync_release(h, &view);
+  good = payloadTake(h, &goodSize);
 }
 
 /* ---- asking for everything -------------------------------------------------------------------- */

@@ -26,12 +26,10 @@ static ImageHeader goodHeader(void) {
 /* Publishes bytes as an image, and reads them: where they are mapped, and in a copy of exact size. */
 static int tryImage(mmapsync *h, const uint8_t *bytes, size_t n) {
   mmapsync_view view, copy;
-  void *data, *exact = NULL;
+  void *exact = NULL;
   int rc;
 
-  OK(h, mmapsync_write_begin(h, n, &data));
-  memcpy(data, bytes, n);
-  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, bytes, n);
   OK(h, mmapsync_read(h, &view));
   rc = readImage(h, &view);
   if (posix_memalign(&exact, 64, n ? n : 1) == 0) {
@@ -178,7 +176,6 @@ static void caseHeaderSentences(void) {
   mmapsync_view view;
   mmapsync_image *image;
   ImageHeader hdr;
-  void *data;
 
   WRITE(h, "raw bytes");
   OK(h, mmapsync_read(h, &view));
@@ -187,9 +184,7 @@ static void caseHeaderSentences(void) {
   CHECK(!image);
   mmapsync_release(h, &view);
 
-  OK(h, mmapsync_write_begin(h, 10, &data));
-  memset(data, 0, 10);
-  OK(h, mmapsync_write_commit(h, 10, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, "123456789", 10);
   OK(h, mmapsync_read(h, &view));
   FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
         "\"%s\": damaged table image: shorter than its header", checkPath);
@@ -298,7 +293,6 @@ static void caseSharedRecords(void) {
   DirTable t = {.columns = sizeof(DirTable) * TABLES, .ncolumns = COLUMNS, .rowid = -1};
   mmapsync_view view;
   mmapsync_image *image;
-  void *p;
   int i;
   memcpy(hdr.magic, IMAGE_MAGIC, sizeof(hdr.magic));
   hdr.bytes = n;
@@ -307,9 +301,7 @@ static void caseSharedRecords(void) {
   hdr.strings = dir - 1;
   memcpy(bytes, &hdr, sizeof(hdr));
   for (i = 0; i < TABLES; i++) memcpy(bytes + sizeof(hdr) + sizeof(t) * (size_t)i, &t, sizeof(t));
-  OK(h, mmapsync_write_begin(h, n, &p));
-  memcpy(p, bytes, n);
-  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, bytes, n);
   OK(h, mmapsync_read(h, &view));
   FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
         "\"%s\": damaged table image: its records are shared", checkPath);
@@ -340,7 +332,6 @@ static void nanFilter(int mixed) {
   mmapsync_term term = {.column = 0, .nvalues = 1, .values = &c};
   uint32_t rows[MMAPSYNC_FILTER_ROWS];
   uint8_t *bytes;
-  void *data;
   Opened o;
   size_t i, k, j;
   for (i = 0; i < NANS; i++) {
@@ -348,19 +339,12 @@ static void nanFilter(int mixed) {
     if (mixed && i % 3 == 0) v[i] = i % 2 ? text("x") : integer((int64_t)i);
   }
   OK(h, publishOne(h, NULL, v, NANS));
-  openImage(&o, h);
-  bytes = malloc(o.view.size);
-  CHECK(bytes != NULL);
-  if (!bytes) return;
-  memcpy(bytes, o.view.data, k = o.view.size);
+  bytes = payloadTake(h, &k);
   for (i = 0; i + 8 <= k && memcmp(bytes + i, &v[AT].u.r, 8) != 0;) i += 8;
   CHECK(i + 8 <= k);
   memcpy(bytes + i, &nan, 8);
-  closeImage(&o);
-  OK(h, mmapsync_write_begin(h, k, &data));
-  memcpy(data, bytes, k);
+  imagePublish(h, bytes, k);
   free(bytes);
-  OK(h, mmapsync_write_commit(h, k, MMAPSYNC_KIND_IMAGE, NULL));
   openImage(&o, h);
   for (i = 0; i < COUNT_OF(ops) * COUNT_OF(constants); i++) {
     uint8_t got[NANS] = {0};

@@ -52,10 +52,7 @@ static DirColumn *columnRecord(int c) {
 static void answers(int line, mmapsync *h, int keys, const char *sentence) {
   mmapsync_view view;
   mmapsync_image *image;
-  void *data;
-  OK(h, mmapsync_write_begin(h, goodSize, &data));
-  memcpy(data, good, goodSize);
-  OK(h, mmapsync_write_commit(h, goodSize, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, good, goodSize);
   OK(h, mmapsync_read(h, &view));
   OK(h, mmapsync_image_open(h, &view, &image));
   if (sentence == NULL) {
@@ -256,7 +253,6 @@ static void twoRows(void (*change)(uint8_t *image, DirKey *), const char *senten
   ImageHeader hdr;
   DirTable dt;
   DirKey *k;
-  void *data;
   uint8_t *bytes;
   size_t n;
   OK(h, mmapsync_build_begin(h, &b));
@@ -266,18 +262,12 @@ static void twoRows(void (*change)(uint8_t *image, DirKey *), const char *senten
   mmapsync_build_int(b, 7);
   mmapsync_build_row(b);
   OK(h, mmapsync_build_commit(b, NULL));
-  OK(h, mmapsync_read(h, &view));
-  n = view.size;
-  bytes = malloc(n);
-  memcpy(bytes, view.data, n);
-  mmapsync_release(h, &view);
+  bytes = payloadTake(h, &n);
   memcpy(&hdr, bytes, sizeof(hdr));
   memcpy(&dt, bytes + hdr.dir, sizeof(dt));
   k = (DirKey *)(void *)(bytes + hdr.dir + dt.keys);
   change(bytes, k);
-  OK(h, mmapsync_write_begin(h, n, &data));
-  memcpy(data, bytes, n);
-  OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, bytes, n);
   OK(h, mmapsync_read(h, &view));
   OK(h, mmapsync_image_open(h, &view, &image));
   FAILS(h, mmapsync_table_check(h, mmapsync_table_at(image, 0), 1), MMAPSYNC_CORRUPT,
