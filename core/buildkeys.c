@@ -214,12 +214,12 @@ static int nullCheck(const mmapsync_table *t, KeyWork *w) {
 
 /* ---- search structures ----------------------------------------------------------------------- */
 
-/* Whether the key is one ordered, rising column of integers only; then its least and greatest. */
+/* Whether the key is one ordered, rising column of integers only; then its least and greatest.  There are rows. */
 static int keyIntegers(const mmapsync_table *t, const Key *k, int64_t *min, int64_t *max) {
   const Column *c = &t->columns[k->parts[0].column];
   uint64_t n = chunkCount(t->rows, t->chunk_shift);
   if (k->info.nparts != 1 || k->parts[0].desc || !(k->info.flags & MMAPSYNC_KEY_ORDERED)) return 0;
-  if (c->info.types != 1u << MMAPSYNC_INTEGER || t->rows == 0) return 0;
+  if (c->info.types != 1u << MMAPSYNC_INTEGER) return 0;
   *min = c->chunks[0].base; /* the rows rise, so the first chunk has the least */
   *max = c->chunks[n - 1].max;
   return 1;

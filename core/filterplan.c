@@ -582,7 +582,7 @@ static int runSparse(const FilterTerm *p, Block *b, const BlockMask *left, uint8
     for (; rows; rows &= rows - 1) {
       uint32_t row = i + (uint32_t)__builtin_ctzll(rows);
       if (n == in.n) { /* it ended early, or the bitmap became another */
-        if (row > 0) b->n = row;
+        b->n = row;    /* not 0: n is not, so there is one before it */
         return MMAPSYNC_OK;
       }
       out[row] = packed.row[n++];

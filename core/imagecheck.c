@@ -88,11 +88,9 @@ static int columnLook(Look *l, int column) {
     if (rc != MMAPSYNC_OK) return rc;
     n = lookRows(l, row);
     for (i = 0; i < n; i++) rows[i] = (uint32_t)(row + i);
-    /* If one of them is damaged: which? */
+    /* If one of them is damaged: which?  If none of the others, the last, or it has changed. */
     if (mmapsync_get_many(l->t, rows, n, column, values) != MMAPSYNC_OK) {
-      for (i = 0; i < n; i++) {
-        if (mmapsync_get(l->t, row + i, column, &values[i]) != MMAPSYNC_OK) break;
-      }
+      for (i = 0; i + 1 < n && mmapsync_get(l->t, row + i, column, &values[i]) == MMAPSYNC_OK;) i++;
       return lookWrong(l, row + i, "leads outside the image");
     }
     for (i = 0; i < n; i++) {
@@ -130,7 +128,7 @@ static int keyOrder(const Look *l, const Key *k, int index, uint8_t *seen, uint6
     if (rc != MMAPSYNC_OK) return rc;
     n = lookRows(l, pos);
     if (mmapsync_key_rows(l->t, index, pos, n, rows) != MMAPSYNC_OK) {
-      for (i = 0; i < n && mmapsync_key_row(l->t, index, pos + i, &last) == MMAPSYNC_OK;) i++;
+      for (i = 0; i + 1 < n && mmapsync_key_row(l->t, index, pos + i, &last) == MMAPSYNC_OK;) i++;
       return lookWrong(l, pos + i, "as its order has it, is none of the table");
     }
     for (i = 0; i < n; i++) {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "always.h"
 #include "handle.h"
 #include "order.h"
 #include "shared.h"
@@ -22,12 +23,17 @@
 /* Most memory for each byte of the directory.  A key of one column takes most: 72 bytes there, and 232
 ** here. */
 #define ARENA_FACTOR 8
+#define ARENA_LEAST  4096 /* and so much in any case */
 
 struct mmapsync_image {
   mmapsync_view of; /* what it was made from; mmapsync_image_fits() compares */
   int ntables;
   mmapsync_table *tables;
 };
+
+/* So that what every directory asks for is there: an image and its tables, and the names as they are. */
+_Static_assert(sizeof(struct mmapsync_image) + 3 * 64 <= ARENA_LEAST, "an image");
+_Static_assert(sizeof(mmapsync_table) <= (ARENA_FACTOR - 1) * sizeof(DirTable), "its tables");
 
 /* What decoding needs at hand: the mapped bytes, their checked header, and where to put things. */
 typedef struct Decoder {
@@ -70,7 +76,7 @@ static const char *stringAt(const Decoder *d, uint64_t at) {
 static int arenaTake(Decoder *d, uint64_t n, size_t each, void *out) {
   size_t bytes = ((size_t)n * each + 63) & ~(size_t)63;
   void *p = NULL;
-  if (d->used + bytes > ARENA_FACTOR * d->hdr.dir_bytes + 4096) {
+  if (d->used + bytes > ARENA_FACTOR * d->hdr.dir_bytes + ARENA_LEAST) {
     return damaged(d, "its records are shared");
   }
   if (d->arena) {
@@ -368,12 +374,14 @@ static int directoryDecode(Decoder *d, mmapsync_image **out) {
   mmapsync_image *image = NULL;
   mmapsync_table *tables = NULL;
   char *strings = NULL;
+  /* ALWAYS: headerDecode() has seen that the tables' records and the names fit the directory, which asks for that much
+  ** at least (the assertions above); and both passes go by the one copy of the header. */
   int rc = arenaTake(d, 1, sizeof(*image), &image);
-  if (rc == MMAPSYNC_OK) rc = arenaTake(d, d->hdr.ntables, sizeof(*tables), &tables);
-  if (rc == MMAPSYNC_OK) {
+  if (ALWAYS(rc == MMAPSYNC_OK)) rc = arenaTake(d, d->hdr.ntables, sizeof(*tables), &tables);
+  if (ALWAYS(rc == MMAPSYNC_OK)) {
     rc = arenaTake(d, d->hdr.dir_bytes - d->hdr.strings + 1, 1, &strings);
   }
-  if (rc == MMAPSYNC_OK && d->arena) {
+  if (ALWAYS(rc == MMAPSYNC_OK) && d->arena) {
     d->nstrings = d->hdr.dir_bytes - d->hdr.strings;
     sharedCopy(strings, d->payload + d->hdr.dir + d->hdr.strings, d->nstrings);
     strings[d->nstrings] = 0;
@@ -401,7 +409,7 @@ int mmapsync_image_open(mmapsync *h, const mmapsync_view *view, mmapsync_image *
   if (view->kind != MMAPSYNC_KIND_IMAGE) {
     return handleError(h, MMAPSYNC_MISUSE, "\"%s\": holds raw bytes, not tables", mmapsync_path(h));
   }
-  if (view->map && view->map->holes) return damaged(&d, "its file is mostly holes");
+  if (view->map->holes) return damaged(&d, "its file is mostly holes");
   rc = headerDecode(&d);
   if (rc == MMAPSYNC_OK) rc = directoryDecode(&d, out);
   if (rc != MMAPSYNC_OK) return rc;

@@ -257,9 +257,10 @@ static void chunksNarrow(const Bound *b, const mmapsync_table *t, const Column *
   *lo = from << t->chunk_shift;
   *hi = to < n ? to << t->chunk_shift : t->rows;
   if (*lo > *hi) *lo = *hi;
-  if (to == from + 1 && c->chunks[from].flags & CHUNK_SEQUENCE && !b->desc) {
-    uint64_t at = *lo + ((uint64_t)b->pivot - (uint64_t)c->chunks[from].base);
-    if (at >= *lo && at < *hi) *lo = at;
+  /* In one that rises by one a row the place is known.  (Where the order falls, it is a lie.) */
+  if (to == from + 1 && c->chunks[from].flags & CHUNK_SEQUENCE) {
+    uint64_t at = (uint64_t)b->pivot - (uint64_t)c->chunks[from].base;
+    if (at < *hi - *lo) *lo += at;
     if (*lo + 1 < *hi) *hi = *lo + 1;
   }
 }

@@ -9,6 +9,8 @@
 
 #include "check_image.h"
 
+#include "image.h"
+
 /* ---- the bytes of a snapshot -------------------------------------------------------------------- */
 
 /* The newest payload in memory of the caller's (malloc); its bytes in *n. */
@@ -29,6 +31,30 @@ static inline void imagePublish(mmapsync *h, const void *bytes, size_t n) {
   OK(h, mmapsync_write_begin(h, n, &data));
   memcpy(data, bytes, n);
   OK(h, mmapsync_write_commit(h, n, MMAPSYNC_KIND_IMAGE, NULL));
+}
+
+/* ---- the records of its directory, where they stand ---------------------------------------------- */
+
+static inline void *dirRecord(uint8_t *image, uint64_t at) {
+  ImageHeader hdr;
+  memcpy(&hdr, image, sizeof(hdr));
+  return image + hdr.dir + at;
+}
+static inline DirTable *dirTable(uint8_t *image, int t) {
+  return (DirTable *)dirRecord(image, 0) + t;
+}
+static inline DirColumn *dirColumn(uint8_t *image, int t, int c) {
+  return (DirColumn *)dirRecord(image, dirTable(image, t)->columns) + c;
+}
+/* The column's first chunk. */
+static inline DirChunk *dirChunk(uint8_t *image, int t, int c) {
+  return dirRecord(image, dirColumn(image, t, c)->chunks);
+}
+static inline DirKey *dirKey(uint8_t *image, int t, int k) {
+  return (DirKey *)dirRecord(image, dirTable(image, t)->keys) + k;
+}
+static inline DirPart *dirPart(uint8_t *image, int t, int k, int part) {
+  return (DirPart *)dirRecord(image, dirKey(image, t, k)->parts) + part;
 }
 
 /* ---- a small image of everything -------------------------------------------------------------- */

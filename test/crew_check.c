@@ -38,7 +38,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*run)(void
   return create(out, attr, run, arg);
 }
 
-/* Processors there are; 0: all that this machine has; -1: the kernel does not tell. */
+/* Processors there are; 0: all that this machine has; -1: the kernel does not tell; -2: it says that there are none. */
 static int processors;
 int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *set) {
   typedef int (*AffinityFunction)(pid_t, size_t, cpu_set_t *);
@@ -49,7 +49,7 @@ int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *set) {
   if (processors == 0) return affinity(pid, n, set);
   CPU_ZERO(set);
   for (i = 0; i < processors; i++) CPU_SET((size_t)i, set);
-  return processors > 0 ? 0 : -1;
+  return processors != -1 ? 0 : -1;
 }
 
 static int attributesFail;
@@ -318,7 +318,7 @@ static void caseNoMemory(void) {
 static void caseProcessors(void) {
   static const struct {
     int processors, helpers;
-  } some[] = {{1, 0}, {2, 1}, {4, 3}, {64, 3}, {-1, 0}};
+  } some[] = {{1, 0}, {2, 1}, {4, 3}, {64, 3}, {-1, 0}, {-2, 0}};
   mmapsync *h;
   int i;
   if (!REFUSES) checkSkip("these belong to a sanitizer");

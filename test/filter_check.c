@@ -404,6 +404,8 @@ static void caseSteps(void) {
   CHECK(mmapsync_filter_next(f, &at, 5, rows, &n) == MMAPSYNC_OK && n == 0 && at == 10);
   at = 10;
   CHECK(mmapsync_filter_count(f, &at, 5, &count) == MMAPSYNC_OK && count == 0 && at == 10);
+  at = 5;
+  CHECK(mmapsync_filter_prev(f, 10, &at, rows, &n) == MMAPSYNC_OK && n == 0 && at == 5);
   CHECK(mmapsync_filter_row(f, UINT64_MAX) == 0);
   mmapsync_filter_close(f);
 
@@ -467,6 +469,84 @@ static void caseBytes(void) {
     closeImage(&o);
   }
   for (i = 0; i < 4; i++) free(z[i]);
+  mmapsync_close(h);
+}
+
+/* A chunk is planned for anew when more of it is asked for than before: then its dictionary is worth comparing, and
+** texts of any length are no more work than codes. */
+static void caseAhead(void) {
+  enum { ROWS = 500, LONG = 16 << 10 };
+  mmapsync *h = channelOpen();
+  mmapsync_value cells[ROWS];
+  Random m = {.ncols = 1, .width = 1, .style = {STYLE_WORDS}, .cells = cells, .rows = ROWS};
+  mmapsync_term p = {.op = MMAPSYNC_GE, .values = cells, .nvalues = 1};
+  uint32_t rows[MMAPSYNC_FILTER_ROWS], n;
+  mmapsync_filter *f;
+  uint64_t at = 0;
+  static char z[LONG + 1];
+  Opened o;
+  int i;
+  memset(z, 'x', sizeof(z));
+  for (i = 0; i < ROWS; i++) {
+    cells[i] = (mmapsync_value){.type = MMAPSYNC_TEXT, .n = LONG + (i % 5 == 4), .u.p = z};
+  }
+  randomPublish(h, &m, NULL, 0);
+  openImage(&o, h);
+  CHECK(strcmp(mmapsync_column_about(o.t, 0)->encoding, "dict8") == 0);
+  compareFilter(&m, o.t, &p, 1, 0, ROWS);
+  OK(h, mmapsync_filter_open(o.t, &p, 1, &f));
+  CHECK(mmapsync_filter_next(f, &at, 1, rows, &n) == MMAPSYNC_OK && n == 1 && at == 1);
+  CHECK(mmapsync_filter_next(f, &at, ROWS, rows, &n) == MMAPSYNC_OK && n == ROWS - 1);
+  CHECK(at == ROWS && rows[0] == 1 && rows[ROWS - 2] == ROWS - 1);
+  mmapsync_filter_close(f);
+  closeImage(&o);
+  mmapsync_close(h);
+}
+
+/* Constants that are longer than any text of the chunk can be, and of any number. */
+static void caseMany(void) {
+  enum { ROWS = 1500, VALUES = 5000, LONG = 70000 };
+  static const int styles[] = {STYLE_INT8, STYLE_INT16, STYLE_INT32, STYLE_REAL, STYLE_DICT16};
+  mmapsync *h = channelOpen();
+  static mmapsync_value values[VALUES];
+  mmapsync_term p = {.op = MMAPSYNC_IN, .values = values, .nvalues = VALUES};
+  static char z[LONG];
+  Opened o;
+  int style, i, op, length;
+  for (style = 0; style < COUNT_OF(styles); style++) {
+    Random m = {.ncols = 1, .style = {styles[style]}, .width = 1, .rows = ROWS};
+    randomFill(&m);
+    randomPublish(h, &m, NULL, 0);
+    openImage(&o, h);
+    for (i = 0; i < VALUES; i++) {
+      values[i] = randomValue(styles[style], (uint64_t)i);
+      if (i < 2) values[i] = *cell(&m, (uint64_t)i, 0);
+    }
+    compareFilter(&m, o.t, &p, 1, 0, ROWS);
+    closeImage(&o);
+    free(m.cells);
+    randomFree();
+  }
+  memset(z, 'a', LONG);
+  for (length = 0; length < 2; length++) {
+    mmapsync_value cells[3], one = {.type = MMAPSYNC_TEXT, .n = LONG, .u.p = z};
+    Random m = {.ncols = 1, .width = 1, .style = {STYLE_WORDS}, .cells = cells, .rows = 3};
+    mmapsync_term term = {.values = &one, .nvalues = 1};
+    for (i = 0; i < 3; i++) {
+      cells[i] = (mmapsync_value){.type = MMAPSYNC_TEXT, .n = (uint32_t)i, .u.p = z};
+    }
+    if (length) cells[1] = one; /* the chunk holds it */
+    randomPublish(h, &m, NULL, 0);
+    openImage(&o, h);
+    for (op = MMAPSYNC_EQ; op < MMAPSYNC_IN; op++) {
+      term.op = op;
+      compareFilter(&m, o.t, &term, 1, 0, 3);
+      one.n = UINT16_MAX + 2; /* of whose bytes with the NUL 16 bits show one */
+      compareFilter(&m, o.t, &term, 1, 0, 3);
+      one.n = LONG;
+    }
+    closeImage(&o);
+  }
   mmapsync_close(h);
 }
 
@@ -616,16 +696,10 @@ static void caseLoops(void) {
 }
 
 static const CheckCase cases[] = {
-    {"encodings", caseEncodings},
-    {"chunks", caseChunks},
-    {"long", caseLong},
-    {"edges", caseEdges},
-    {"collations", caseCollations},
-    {"steps", caseSteps},
-    {"bytes", caseBytes},
-    {"misuse", caseMisuse},
-    {"loops", caseLoops},
-    {NULL, NULL},
+    {"encodings", caseEncodings}, {"chunks", caseChunks},         {"long", caseLong},
+    {"edges", caseEdges},         {"collations", caseCollations}, {"steps", caseSteps},
+    {"bytes", caseBytes},         {"ahead", caseAhead},           {"many", caseMany},
+    {"misuse", caseMisuse},       {"loops", caseLoops},           {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return checkMain(argc, argv, cases); }

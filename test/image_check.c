@@ -667,6 +667,20 @@ static void caseImageFits(void) {
   OK(writer, publishOne(writer, NULL, &one, 1)); /* the same bytes, in the same file */
   OK(h, mmapsync_read(h, &view));
   CHECK(!mmapsync_image_fits(o.image, &view));
+  /* Anything that tells snapshots apart is enough: */
+#define OTHER(field, value)                                                                        \
+  do {                                                                                             \
+    mmapsync_view other = o.view;                                                                  \
+    other.field = (value);                                                                         \
+    CHECK(mmapsync_image_fits(o.image, &o.view) && !mmapsync_image_fits(o.image, &other));         \
+  } while (0)
+  OTHER(data, &one);
+  OTHER(size, o.view.size + 1);
+  OTHER(version, o.view.version ^ 1);
+  OTHER(sequence, o.view.sequence + 1);
+  OTHER(hash, o.view.hash ^ 1);
+  OTHER(time_ns, o.view.time_ns - 1);
+#undef OTHER
   mmapsync_release(h, &view);
   mmapsync_image_close(o.image);
   mmapsync_image_close(NULL);

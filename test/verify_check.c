@@ -7,47 +7,6 @@
 */
 #include "check_damage.h"
 
-#include <stddef.h>
-
-#include "image.h"
-
-static uint64_t column, key; /* where the first table's DirColumn[] and DirKey[] stand in `good` */
-
-static void findRecords(void) {
-  ImageHeader hdr;
-  DirTable t;
-  memcpy(&hdr, good, sizeof(hdr));
-  memcpy(&t, good + hdr.dir, sizeof(t));
-  column = hdr.dir + t.columns;
-  key = hdr.dir + t.keys;
-}
-
-static DirKey keyRecord(int k) {
-  DirKey out;
-  memcpy(&out, good + key + (size_t)k * sizeof(out), sizeof(out));
-  return out;
-}
-
-#define keyFlags(k) (((DirKey *)(void *)(good + key))[k].flags)
-
-static DirPart *keyPart(int k, int part) {
-  ImageHeader hdr;
-  memcpy(&hdr, good, sizeof(hdr));
-  return (DirPart *)(void *)(good + hdr.dir + keyRecord(k).parts) + part;
-}
-
-static DirChunk *columnChunk(int c) {
-  ImageHeader hdr;
-  DirColumn record;
-  memcpy(&hdr, good, sizeof(hdr));
-  memcpy(&record, good + column + (size_t)c * sizeof(record), sizeof(record));
-  return (DirChunk *)(void *)(good + hdr.dir + record.chunks);
-}
-
-static DirColumn *columnRecord(int c) {
-  return (DirColumn *)(void *)(good + column + (size_t)c * sizeof(DirColumn));
-}
-
 /* Publishes what `good` is now and checks its first table; this must be the answer. */
 static void answers(int line, mmapsync *h, int keys, const char *sentence) {
   mmapsync_view view;
@@ -78,7 +37,6 @@ static void answers(int line, mmapsync *h, int keys, const char *sentence) {
 static void caseGood(void) {
   mmapsync *h = channelOpen();
   goodBuild(h);
-  findRecords();
   answers(__LINE__, h, 0, NULL);
   answers(__LINE__, h, 1, NULL);
   goodFree();
@@ -88,13 +46,12 @@ static void caseGood(void) {
 static void caseColumns(void) {
   mmapsync *h = channelOpen();
   goodBuild(h);
-  findRecords();
-  FOUND(columnRecord(0)->types, 1u << MMAPSYNC_REAL,
+  FOUND(dirColumn(good, 0, 0)->types, 1u << MMAPSYNC_REAL,
         "column \"id\", row 1: a value of a type that the directory says is not there");
-  FOUND(columnRecord(6)->types, columnRecord(6)->types & ~(1u << MMAPSYNC_REAL),
+  FOUND(dirColumn(good, 0, 6)->types, dirColumn(good, 0, 6)->types & ~(1u << MMAPSYNC_REAL),
         "column \"any\", row 4: a value of a type that the directory says is not there");
-  FOUND(columnRecord(6)->nulls, 11, "column \"any\": expected 11 NULLs, found 10");
-  FOUND(columnRecord(8)->flags, MMAPSYNC_COLUMN_NOTNULL,
+  FOUND(dirColumn(good, 0, 6)->nulls, 11, "column \"any\": expected 11 NULLs, found 10");
+  FOUND(dirColumn(good, 0, 8)->flags, MMAPSYNC_COLUMN_NOTNULL,
         "column \"wide\", row 1: NULL, which the directory says is not there");
   /* "name 7" becomes "n\0me 7", which a clean column has not; and 7, which is a number. */
   {
@@ -109,12 +66,15 @@ static void caseColumns(void) {
     memcpy(z, "name 7", 6);
   }
   /* price: reals from 0 to 9.75.  wide: of its rows the first that is not NULL. */
-  FOUND(columnChunk(4)->max, 0,
+  FOUND(dirChunk(good, 0, 4)->max, 0,
         "column \"price\", row 2: a number beyond the bounds that the directory tells");
-  FOUND(columnChunk(8)->base, columnChunk(8)->base + 1,
+  FOUND(dirChunk(good, 0, 8)->base, dirChunk(good, 0, 8)->base + 1,
         "column \"wide\", row 2: a number beyond the bounds that the directory tells");
-  FOUND(((uint16_t *)(void *)(good + columnChunk(2)->data))[3], 0xffff,
+  FOUND(((uint16_t *)(void *)(good + dirChunk(good, 0, 2)->data))[3], 0xffff,
         "column \"name\", row 3: leads outside the image");
+  FOUND(
+      ((uint16_t *)(void *)(good + dirChunk(good, 0, 2)->data))[ROWS], 0xffff,
+      "column \"name\", row 40: leads outside the image"); /* the last of those it looks at together */
   goodFree();
   mmapsync_close(h);
 }
@@ -127,13 +87,13 @@ static void caseKeys(void) {
   char sentence[100];
   size_t i, j;
   goodBuild(h);
-  findRecords();
-  order = (uint16_t *)(void *)(good + keyRecord(2).order);
-  CHECK(keyRecord(2).order_width == 2);
+  order = (uint16_t *)(void *)(good + dirKey(good, 0, 2)->order);
+  CHECK(dirKey(good, 0, 2)->order_width == 2);
   snprintf(sentence, sizeof(sentence), "key \"sorted\", row %d: is in the order twice",
            order[4] + 1);
   FOUND(order[5], order[4], sentence);
   FOUND(order[5], ROWS, "key \"sorted\", row 6: as its order has it, is none of the table");
+  FOUND(order[ROWS - 1], ROWS, "key \"sorted\", row 40: as its order has it, is none of the table");
   first = order[0];
   snprintf(sentence, sizeof(sentence), "key \"sorted\", row %d: out of order", order[1] + 1);
   order[0] = order[ROWS - 1];
@@ -142,11 +102,12 @@ static void caseKeys(void) {
   answers(__LINE__, h, 0, NULL); /* keys are not looked at */
   order[ROWS - 1] = order[0];
   order[0] = first;
-  FOUND(keyPart(2, 0)->distinct, 3, "key \"sorted\": expected 3 different values, found 2");
-  FOUND(keyPart(2, 0)->distinct, 0, NULL); /* it does not say */
+  FOUND(dirPart(good, 0, 2, 0)->distinct, 3,
+        "key \"sorted\": expected 3 different values, found 2");
+  FOUND(dirPart(good, 0, 2, 0)->distinct, 0, NULL); /* it does not say */
 
   /* Its first bucket that is used. */
-  buckets = (HashBucket *)(void *)(good + keyRecord(1).search);
+  buckets = (HashBucket *)(void *)(good + dirKey(good, 0, 1)->search);
   for (i = 0; buckets[i].used == 0; i++) continue;
   for (j = 0; (buckets[i].used >> j & 1) == 0; j++) continue;
   bucket = &buckets[i];
@@ -158,8 +119,8 @@ static void caseKeys(void) {
   FOUND(bucket->row[j], ROWS, sentence);
 
   /* "sorted" as if it were unique, which it is but for its NULLs. */
-  FOUND(keyFlags(2), MMAPSYNC_KEY_UNIQUE, NULL);
-  FOUND(keyFlags(2), MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL,
+  FOUND(dirKey(good, 0, 2)->flags, MMAPSYNC_KEY_UNIQUE, NULL);
+  FOUND(dirKey(good, 0, 2)->flags, MMAPSYNC_KEY_UNIQUE | MMAPSYNC_KEY_NOTNULL,
         "key \"sorted\", row 1: NULL, which the directory says is not there");
   goodFree();
   mmapsync_close(h);
@@ -215,7 +176,6 @@ static void caseHarmed(void) {
   uint8_t *bytes;
   size_t i;
   goodBuild(h);
-  findRecords();
   mmapsync_options_init(&opt);
   opt.progress = progress;
   OK(h, mmapsync_read(h, &view));
@@ -228,7 +188,7 @@ static void caseHarmed(void) {
     OK(h, mmapsync_image_open(h, &copy, &image));
     turn.call = 0;
     turn.at = at[i];
-    turn.heapEnd = (uint16_t *)(void *)(bytes + columnChunk(2)->data) + ROWS;
+    turn.heapEnd = (uint16_t *)(void *)(bytes + dirChunk(good, 0, 2)->data) + ROWS;
     CHECK(mmapsync_table_check(h, mmapsync_table_at(image, 0), 1) == MMAPSYNC_CORRUPT);
     CHECK(strstr(mmapsync_errmsg(h), "key \"hash\", row ") != NULL);
     CHECK(strstr(mmapsync_errmsg(h), ": leads outside the image") != NULL);
@@ -250,9 +210,6 @@ static void twoRows(void (*change)(uint8_t *image, DirKey *), const char *senten
   mmapsync_builder *b;
   mmapsync_view view;
   mmapsync_image *image;
-  ImageHeader hdr;
-  DirTable dt;
-  DirKey *k;
   uint8_t *bytes;
   size_t n;
   OK(h, mmapsync_build_begin(h, &b));
@@ -263,10 +220,7 @@ static void twoRows(void (*change)(uint8_t *image, DirKey *), const char *senten
   mmapsync_build_row(b);
   OK(h, mmapsync_build_commit(b, NULL));
   bytes = payloadTake(h, &n);
-  memcpy(&hdr, bytes, sizeof(hdr));
-  memcpy(&dt, bytes + hdr.dir, sizeof(dt));
-  k = (DirKey *)(void *)(bytes + hdr.dir + dt.keys);
-  change(bytes, k);
+  change(bytes, dirKey(bytes, 0, 0));
   imagePublish(h, bytes, n);
   OK(h, mmapsync_read(h, &view));
   OK(h, mmapsync_image_open(h, &view, &image));
