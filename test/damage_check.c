@@ -8,14 +8,14 @@
 ** CORRUPT (or NOTFOUND, of a lookup).  Each is asked for twice: in the mapping, and in a copy on the
 ** heap of exactly the payload's size, where the address sanitizer sees the first byte read too far.
 **
-** Then the sentences: one for each thing that imageopen.c looks at.
+** Then the sentences: one for each thing that imageopen.c looks at.  And lies that open well, each of which some line
+** of a filter or of a search is there for: no row but one of the table comes of them, and where an answer can still be
+** had, it is what the rows say.
 */
 #include "check_damage.h"
 
 #include <math.h>
 #include <stddef.h>
-
-#include "image.h"
 
 static ImageHeader goodHeader(void) {
   ImageHeader hdr;
@@ -144,22 +144,28 @@ static void caseNoise(void) {
 
 /* ---- sentences -------------------------------------------------------------------------------- */
 
-/* Publishes the good image with n bytes at `at` replaced, and expects this sentence. */
-static void refused(int line, mmapsync *h, uint64_t at, const void *bytes, size_t n,
-                    const char *sentence) {
+/* Publishes bytes as an image, and expects this sentence. */
+static void refusedImage(int line, mmapsync *h, const uint8_t *bytes, size_t n,
+                         const char *sentence) {
   mmapsync_view view;
   mmapsync_image *image;
-  void *data;
 
-  OK(h, mmapsync_write_begin(h, goodSize, &data));
-  memcpy(data, good, goodSize);
-  memcpy((uint8_t *)data + at, bytes, n);
-  OK(h, mmapsync_write_commit(h, goodSize, MMAPSYNC_KIND_IMAGE, NULL));
+  imagePublish(h, bytes, n);
   OK(h, mmapsync_read(h, &view));
   checkSentence(line, h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT, "\"%s\": %s",
                 checkPath, sentence);
   CHECK(!image);
   mmapsync_release(h, &view);
+}
+
+/* The good image with n bytes at `at` replaced. */
+static void refused(int line, mmapsync *h, uint64_t at, const void *bytes, size_t n,
+                    const char *sentence) {
+  uint8_t *copy = malloc(goodSize);
+  memcpy(copy, good, goodSize);
+  memcpy(copy + at, bytes, n);
+  refusedImage(line, h, copy, goodSize, sentence);
+  free(copy);
 }
 
 /* One field of a record, at its offset in the payload. */
@@ -219,7 +225,8 @@ static void caseDirectorySentences(void) {
   DirTable table0;
   DirColumn column0, column7;
   DirKey key1;
-  uint64_t column, chunk, chunk7, keys, part;
+  DirChunk any;
+  uint64_t column, chunk, chunk7, chunk8, keys, part;
 
   goodBuild(h);
   hdr = goodHeader();
@@ -229,6 +236,8 @@ static void caseDirectorySentences(void) {
   chunk = hdr.dir + column0.chunks;
   memcpy(&column7, good + column + 7 * sizeof(column7), sizeof(column7)); /* all NULL */
   chunk7 = hdr.dir + column7.chunks;
+  chunk8 = (uint64_t)((uint8_t *)dirChunk(good, 0, 8) - good); /* half of it NULL */
+  CHECK(dirChunk(good, 0, 8)->flags == CHUNK_SPARSE);
   keys = hdr.dir + table0.keys;
   memcpy(&key1, good + keys + sizeof(DirKey), sizeof(key1));
   part = hdr.dir + key1.parts;
@@ -260,6 +269,12 @@ static void caseDirectorySentences(void) {
   REFUSED(chunk, DirChunk, null_bits, 65, OUTSIDE);
   REFUSED(chunk, DirChunk, encoding, CHUNK_TEXT, OUTSIDE);
   REFUSED(chunk7, DirChunk, width, 200, OUTSIDE); /* of no data */
+  any = *dirChunk(good, 0, 6);
+  dirChunk(good, 0, 6)->null_bits = dirChunk(good, 0, 8)->null_bits;
+  REFUSED((uint64_t)((uint8_t *)dirChunk(good, 0, 6) - good), DirChunk, flags, CHUNK_SPARSE,
+          OUTSIDE); /* MIXED never is */
+  *dirChunk(good, 0, 6) = any;
+  REFUSED(chunk8, DirChunk, null_bits, 64, OUTSIDE); /* no room before it */
 #undef OUTSIDE
 
   REFUSED(keys, DirKey, nparts, 0, DAMAGED "a key's parts lie outside the directory");
@@ -276,6 +291,11 @@ static void caseDirectorySentences(void) {
   REFUSED(keys + sizeof(DirKey), DirKey, order, key1.order + 4, OUTSIDE);
   REFUSED(keys + sizeof(DirKey), DirKey, search, UINT64_MAX & ~UINT64_C(63), OUTSIDE);
   REFUSED(keys + sizeof(DirKey), DirKey, search_kind, SEARCH_DIRECT, OUTSIDE);
+  /* One of two parts cannot be found by its rank, whether its rows stand in order or not. */
+  dirKey(good, 0, 1)->order = 0;
+  dirKey(good, 0, 1)->flags |= MMAPSYNC_KEY_ORDERED;
+  REFUSED(keys + sizeof(DirKey), DirKey, search_kind, SEARCH_RANK, OUTSIDE);
+  REFUSED(keys + sizeof(DirKey), DirKey, search_kind, SEARCH_DIRECT, OUTSIDE);
 #undef OUTSIDE
   REFUSED(keys, DirKey, name, UINT64_MAX, DAMAGED "a key's name lies outside the directory");
 #undef DAMAGED
@@ -283,30 +303,75 @@ static void caseDirectorySentences(void) {
   mmapsync_close(h);
 }
 
-/* Records that many tables share ask for more memory than there are bytes to pay for it. */
-static void caseSharedRecords(void) {
-  enum { TABLES = 200, COLUMNS = 200 };
-  size_t dir = sizeof(DirTable) * TABLES + sizeof(DirColumn) * COLUMNS + 1, n = 64 + dir;
+/* A bitmap of whole words that ends within a word of the payload's end. */
+static void caseSparseEnd(void) {
   mmapsync *h = channelOpen();
-  uint8_t *bytes = calloc(n, 1);
-  ImageHeader hdr = {.byteorder = IMAGE_BYTEORDER, .format = MMAPSYNC_FORMAT, .ntables = TABLES};
-  DirTable t = {.columns = sizeof(DirTable) * TABLES, .ncolumns = COLUMNS, .rowid = -1};
-  mmapsync_view view;
-  mmapsync_image *image;
-  int i;
-  memcpy(hdr.magic, IMAGE_MAGIC, sizeof(hdr.magic));
-  hdr.bytes = n;
-  hdr.dir = sizeof(hdr);
-  hdr.dir_bytes = dir;
-  hdr.strings = dir - 1;
-  memcpy(bytes, &hdr, sizeof(hdr));
-  for (i = 0; i < TABLES; i++) memcpy(bytes + sizeof(hdr) + sizeof(t) * (size_t)i, &t, sizeof(t));
-  imagePublish(h, bytes, n);
-  OK(h, mmapsync_read(h, &view));
-  FAILS(h, mmapsync_image_open(h, &view, &image), MMAPSYNC_CORRUPT,
-        "\"%s\": damaged table image: its records are shared", checkPath);
-  mmapsync_release(h, &view);
+  uint8_t *bytes;
+  size_t at, n;
+  goodBuild(h);
+  at = (goodSize + 63) & ~(size_t)63;
+  bytes = calloc(at + 64, 1);
+  memcpy(bytes, good, goodSize);
+  memcpy(bytes + at, good + dirChunk(good, 0, 8)->null_bits, (ROWS + 7) / 8);
+  /* The counts are the 64 bytes before, which are of names: how many rows are before the first, and none is. */
+  memset(bytes + at - 2, 0, 2);
+  dirChunk(bytes, 0, 8)->null_bits = at;
+  for (n = at + (ROWS + 7) / 8; n <= at + 8; n++) {
+    ((ImageHeader *)(void *)bytes)->bytes = n;
+    if (n < at + 8) {
+      refusedImage(__LINE__, h, bytes, n,
+                   "damaged table image: a column's buffer lies outside the payload");
+    } else {
+      CHECK(tryImage(h, bytes, n) == MMAPSYNC_OK);
+    }
+  }
   free(bytes);
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* Records that many share ask for more memory than there are bytes to pay for it: of an image of so many tables, each
+** of the same columns, each of the same chunks, and of the same keys, each of the same parts. */
+static void shared(mmapsync *h, uint32_t ntables, uint32_t ncolumns, uint32_t nchunks,
+                   uint32_t nkeys, uint32_t nparts, size_t names) {
+  ImageHeader hdr = {.byteorder = IMAGE_BYTEORDER, .format = MMAPSYNC_FORMAT, .ntables = ntables};
+  DirTable t = {.ncolumns = ncolumns, .rowid = -1, .rows = nchunks, .nkeys = nkeys};
+  DirColumn c = {.chunks = 0};
+  DirKey k = {.nparts = nparts, .flags = MMAPSYNC_KEY_ORDERED};
+  uint8_t *bytes, *to;
+  uint32_t i;
+  t.columns = sizeof(t) * ntables;
+  c.chunks = t.columns + sizeof(c) * ncolumns;
+  t.keys = c.chunks + sizeof(DirChunk) * nchunks;
+  k.parts = t.keys + sizeof(k) * nkeys;
+  hdr.strings = k.parts + sizeof(DirPart) * nparts;
+  memcpy(hdr.magic, IMAGE_MAGIC, sizeof(hdr.magic));
+  hdr.dir = sizeof(hdr);
+  hdr.dir_bytes = hdr.strings + names;
+  hdr.bytes = hdr.dir + hdr.dir_bytes;
+  bytes = calloc(hdr.bytes, 1); /* chunks of NULLs, parts of the first column */
+  to = bytes + hdr.dir;
+  memcpy(bytes, &hdr, sizeof(hdr));
+  for (i = 0; i < ntables; i++) memcpy(to + sizeof(t) * i, &t, sizeof(t));
+  for (i = 0; i < ncolumns; i++) memcpy(to + t.columns + sizeof(c) * i, &c, sizeof(c));
+  for (i = 0; i < nkeys; i++) memcpy(to + t.keys + sizeof(k) * i, &k, sizeof(k));
+  if (ntables + ncolumns + nkeys > 3) {
+    refusedImage(__LINE__, h, bytes, hdr.bytes, "damaged table image: its records are shared");
+  } else {
+    CHECK(tryImage(h, bytes, hdr.bytes) == MMAPSYNC_OK);
+  }
+  free(bytes);
+}
+
+static void caseSharedRecords(void) {
+  mmapsync *h = channelOpen();
+  size_t names;
+  shared(h, 1, 1, 200, 1, 200, 1); /* one of each may have as many as it likes */
+  shared(h, 200, 200, 0, 0, 0, 1);
+  shared(h, 1, 200, 200, 0, 0, 1);
+  shared(h, 200, 1, 0, 200, 1, 1);
+  /* Each byte of names pays for some, so that it ends now with one piece of a key, now with another. */
+  for (names = 1; names < 700; names++) shared(h, 1, 1, 0, 200, 200, names);
   mmapsync_close(h);
 }
 
@@ -372,6 +437,181 @@ static void caseNanFilter(void) {
   nanFilter(1);
 }
 
+/* ---- lies that open well ----------------------------------------------------------------------- */
+
+/* How many rows of a column match, when they are filtered by block; they must be those that match by themselves. */
+static uint64_t told(const mmapsync_table *t, int column, int op, mmapsync_value v) {
+  mmapsync_term term = {.column = column, .op = op, .nvalues = 1, .values = &v};
+  uint64_t at = 0, n = mmapsync_table_about(t)->rows, count = 0, single = 0, r;
+  uint32_t rows[MMAPSYNC_FILTER_ROWS], got, i;
+  mmapsync_filter *f;
+  CHECK(mmapsync_filter_open(t, &term, 1, &f) == MMAPSYNC_OK);
+  while (at < n) {
+    CHECK(mmapsync_filter_next(f, &at, n, rows, &got) == MMAPSYNC_OK);
+    for (i = 0; i < got; i++) {
+      CHECK(rows[i] < n && (i == 0 || rows[i] > rows[i - 1]));
+      CHECK(mmapsync_filter_row(f, rows[i]) == 1);
+    }
+    count += got;
+  }
+  for (r = 0; r < n; r++) single += mmapsync_filter_row(f, r) == 1;
+  CHECK(single == count);
+  mmapsync_filter_close(f);
+  return count;
+}
+
+/* Publishes what `good` is now, and opens it. */
+static const mmapsync_table *lieOpen(Opened *o, mmapsync *h) {
+  imagePublish(h, good, goodSize);
+  openImage(o, h);
+  return o->t;
+}
+
+/* A greatest value that the bytes of one cannot hold: "gaps" is 0, 3, ... 117, of one byte each.  Who asks for what lies
+** between gets no row, or all. */
+static void caseLieMost(void) {
+  static const int64_t asked[] = {256, 300, 99999};
+  mmapsync *h = channelOpen();
+  const mmapsync_table *t;
+  Opened o;
+  int i;
+  goodBuild(h);
+  CHECK(dirChunk(good, 0, 1)->width == 1 && dirChunk(good, 0, 1)->max == 3 * (ROWS - 1));
+  dirChunk(good, 0, 1)->max = 100000;
+  t = lieOpen(&o, h);
+  for (i = 0; i < COUNT_OF(asked); i++) {
+    CHECK(told(t, 1, MMAPSYNC_EQ, integer(asked[i])) == 0);
+    CHECK(told(t, 1, MMAPSYNC_GE, integer(asked[i])) == 0);
+    CHECK(told(t, 1, MMAPSYNC_LT, integer(asked[i])) == ROWS);
+    CHECK(told(t, 1, MMAPSYNC_NE, integer(asked[i])) == ROWS);
+    CHECK(told(t, 1, MMAPSYNC_GT, integer(114)) == 1);
+  }
+  closeImage(&o);
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* Integers that rise by one a row, as the directory says, and end where it says otherwise: the place that is worked out
+** is none of the chunk's. */
+static void caseLieSequence(void) {
+  static const struct {
+    int64_t base, max;
+  } bounds[] = {{5, 1000}, {5, INT64_MAX}, {INT64_MIN, INT64_MAX}, {4, 4 + ROWS}, {0, 0}};
+  static const int64_t asked[] = {INT64_MIN, -1, 0, 5, 44, 45, 500, INT64_MAX - 1, INT64_MAX};
+  mmapsync *h = channelOpen();
+  const mmapsync_table *t;
+  uint64_t lo, hi;
+  Opened o;
+  int i, j, desc;
+  goodBuild(h);
+  CHECK(dirChunk(good, 0, 0)->flags == CHUNK_SEQUENCE);
+  dirKey(good, 0, 0)->search_kind = SEARCH_SORTED;
+  for (desc = 0; desc < 2; desc++) { /* and an order that falls, over rows that rise */
+    dirPart(good, 0, 0, 0)->desc = (uint16_t)desc;
+    for (i = 0; i < COUNT_OF(bounds); i++) {
+      dirChunk(good, 0, 0)->base = bounds[i].base;
+      dirChunk(good, 0, 0)->max = bounds[i].max;
+      t = lieOpen(&o, h);
+      for (j = 0; j < COUNT_OF(asked); j++) {
+        mmapsync_value v = integer(asked[j]), w = integer(asked[COUNT_OF(asked) - 1 - j]);
+        CHECK(mmapsync_find_all(t, 0, &v, 1, &lo, &hi) == MMAPSYNC_OK);
+        CHECK(lo <= hi && hi <= ROWS);
+        CHECK(mmapsync_find_range(t, 0, NULL, 0, &v, 1, &w, 0, &lo, &hi) == MMAPSYNC_OK);
+        CHECK(lo <= hi && hi <= ROWS);
+      }
+      closeImage(&o);
+    }
+  }
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* A dictionary of 300 texts, of which half is left when its codes are taken for bytes, and a code that is none. */
+static void caseLieDictionary(void) {
+  enum { TEXTS = 300, MANY = 1300 };
+  mmapsync *h = channelOpen();
+  static mmapsync_value v[MANY];
+  static char texts[MANY][16];
+  uint32_t rows[3] = {0, 7, MANY - 1};
+  mmapsync_value out[3];
+  Opened o;
+  DirChunk *k;
+  uint16_t *code;
+  int i;
+  for (i = 0; i < MANY; i++) {
+    snprintf(texts[i], sizeof(texts[i]), "kind %d", i % TEXTS);
+    v[i] = text(texts[i]);
+  }
+  OK(h, publishOne(h, NULL, v, MANY));
+  good = payloadTake(h, &goodSize);
+  k = dirChunk(good, 0, 0);
+  code = (uint16_t *)(void *)(good + k->data);
+  CHECK(k->encoding == CHUNK_DICT && k->width == 2 && k->base == TEXTS && code[7] == 7);
+
+  code[7] = TEXTS + 2; /* and what stands there looks like two offsets */
+  ((uint32_t *)(void *)(good + k->aux))[TEXTS + 3] = 7;
+  CHECK(k->heap >= k->aux + 4 * (TEXTS + 4));
+  (void)lieOpen(&o, h);
+  CHECK(mmapsync_get_many(o.t, rows, 1, 0, out) == MMAPSYNC_OK && same(&out[0], &v[0]));
+  CHECK(mmapsync_get_many(o.t, rows, 3, 0, out) == MMAPSYNC_CORRUPT);
+  CHECK(mmapsync_get(o.t, 7, 0, out) == MMAPSYNC_CORRUPT);
+  closeImage(&o);
+
+  code[7] = 7;
+  k->width = 1; /* its codes are 0, 0, 1, 0, 2, 0, ... then */
+  (void)lieOpen(&o, h);
+  CHECK(told(o.t, 0, MMAPSYNC_EQ, text("kind 1")) > 0);
+  CHECK(told(o.t, 0, MMAPSYNC_HAS, text("5")) > 0);           /* some here, some there */
+  CHECK(told(o.t, 0, MMAPSYNC_NE, text("kind 280")) == MANY); /* which no byte names */
+  closeImage(&o);
+  goodFree();
+  mmapsync_close(h);
+}
+
+/* Offsets that lead outside, of the texts that are there where most are NULL. */
+static void caseLieSparse(void) {
+  enum { MANY = 400 };
+  static const int ops[] = {MMAPSYNC_EQ, MMAPSYNC_LT, MMAPSYNC_HAS};
+  mmapsync *h = channelOpen();
+  static mmapsync_value v[MANY];
+  static char texts[MANY][16];
+  uint32_t rows[MMAPSYNC_FILTER_ROWS], n;
+  mmapsync_value one = text("text 12");
+  mmapsync_filter *f;
+  uint16_t *offset;
+  uint64_t at;
+  Opened o;
+  int i, bad;
+  for (i = 0; i < MANY; i++) {
+    snprintf(texts[i], sizeof(texts[i]), "text %d", i);
+    v[i] = i % 4 ? null() : text(texts[i]);
+  }
+  OK(h, publishOne(h, NULL, v, MANY));
+  good = payloadTake(h, &goodSize);
+  CHECK(dirChunk(good, 0, 0)->flags == CHUNK_SPARSE);
+  CHECK(dirChunk(good, 0, 0)->encoding == CHUNK_TEXT && dirChunk(good, 0, 0)->width == 2);
+  offset = (uint16_t *)(void *)(good + dirChunk(good, 0, 0)->data);
+  for (bad = 0; bad < 2; bad++) {
+    if (bad) {
+      offset[3] = 60000; /* a text of the length that is asked for, and more than all there are */
+      offset[4] = 60008;
+      offset[MANY / 4] = 65000;
+    }
+    (void)lieOpen(&o, h);
+    for (i = 0; i < COUNT_OF(ops); i++) {
+      mmapsync_term term = {.op = ops[i], .nvalues = 1, .values = &one};
+      OK(h, mmapsync_filter_open(o.t, &term, 1, &f));
+      at = 0;
+      CHECK(mmapsync_filter_next(f, &at, MANY, rows, &n) == (bad ? MMAPSYNC_CORRUPT : MMAPSYNC_OK));
+      CHECK(bad || n > 0);
+      mmapsync_filter_close(f);
+    }
+    closeImage(&o);
+  }
+  goodFree();
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
     {"shared_records", caseSharedRecords},
     {"nan", caseNan},
@@ -382,6 +622,11 @@ static const CheckCase cases[] = {
     {"noise", caseNoise},
     {"header_sentences", caseHeaderSentences},
     {"directory_sentences", caseDirectorySentences},
+    {"sparse_end", caseSparseEnd},
+    {"lie_most", caseLieMost},
+    {"lie_sequence", caseLieSequence},
+    {"lie_dictionary", caseLieDictionary},
+    {"lie_sparse", caseLieSparse},
     {NULL, NULL},
 };
 
