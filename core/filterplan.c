@@ -568,11 +568,11 @@ static int runSparse(const FilterTerm *p, Block *b, const BlockMask *left, uint8
   for (i = 0, n = 0; i < b->n; i += 64) {
     uint64_t rows = ~bitsWord(b->k->null_bits, (b->at + i) / 64);
     if (b->n - i < 64) rows &= (UINT64_C(1) << (b->n - i)) - 1;
-    for (; rows && n < in.n; rows &= rows - 1) {
+    for (; rows; rows &= rows - 1) { /* of b->n rows: there is a place for each */
       all.row[n++] = left->row[i + (uint32_t)__builtin_ctzll(rows)];
     }
   }
-  if (n < in.n) return MMAPSYNC_CORRUPT; /* the bitmap became another */
+  if (n != in.n) return MMAPSYNC_CORRUPT; /* the bitmap became another */
   memset(packed.row, 0, n);
   if (planBlock(p, &in, &all, packed.row) != MMAPSYNC_OK) return MMAPSYNC_CORRUPT;
   b->bytes = in.bytes;

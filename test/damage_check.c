@@ -531,7 +531,7 @@ static void caseLieDictionary(void) {
   enum { TEXTS = 300, MANY = 1300 };
   mmapsync *h = channelOpen();
   static mmapsync_value v[MANY];
-  static char texts[MANY][16];
+  static char texts[MANY][24];
   uint32_t rows[3] = {0, 7, MANY - 1};
   mmapsync_value out[3];
   Opened o;
@@ -574,7 +574,7 @@ static void caseLieSparse(void) {
   static const int ops[] = {MMAPSYNC_EQ, MMAPSYNC_LT, MMAPSYNC_HAS};
   mmapsync *h = channelOpen();
   static mmapsync_value v[MANY];
-  static char texts[MANY][16];
+  static char texts[MANY][24];
   uint32_t rows[MMAPSYNC_FILTER_ROWS], n;
   mmapsync_value one = text("text 12");
   mmapsync_filter *f;
