@@ -162,7 +162,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   map->replaced = replaced;
   if (old && !handleSame(&st, old->device, old->inode)) dataOrphan(h, index);
   h->maps[index] = map;
-  h->about.quick = 0;
+  h->prepared = 0;
   h->about.version = 0; /* it may have been of the file's other mapping */
   dataUnref(old);
 
