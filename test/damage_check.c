@@ -612,6 +612,53 @@ static void caseLieSparse(void) {
   mmapsync_close(h);
 }
 
+/* A key over values of which most are NULL, whose places in front of the bitmap are told wrongly; and over texts that
+** lead outside, where some are NULL.  A search takes any answer to be one, so long as it stays inside, or says so. */
+static void caseLieSearched(void) {
+  enum { MANY = 400 };
+  mmapsync *h = channelOpen();
+  static mmapsync_value v[MANY];
+  static char texts[MANY][24];
+  mmapsync_key_def key = keyA(0);
+  mmapsync_value asked;
+  uint64_t lo, hi;
+  Opened o;
+  int i, kind;
+  for (kind = 0; kind < 2; kind++) {
+    for (i = 0; i < MANY; i++) {
+      snprintf(texts[i], sizeof(texts[i]), "text %d", i);
+      v[i] = kind ? text(texts[i]) : integer(i * 1000);
+      if (kind ? i % 9 == 0 : i % 9 != 0) v[i] = null();
+    }
+    OK(h, publishOne(h, &key, v, MANY));
+    good = payloadTake(h, &goodSize);
+    CHECK(dirChunk(good, 0, 0)->flags == (kind ? 0 : CHUNK_SPARSE));
+    CHECK(dirChunk(good, 0, 0)->encoding == (kind ? CHUNK_TEXT : CHUNK_INT));
+    CHECK(dirChunk(good, 0, 0)->null_bits != 0);
+    asked = v[198 + kind];
+    (void)lieOpen(&o, h);
+    CHECK(mmapsync_find_all(o.t, 0, &asked, 1, &lo, &hi) == MMAPSYNC_OK && hi == lo + 1);
+    closeImage(&o);
+    if (kind) {
+      memset(good + dirChunk(good, 0, 0)->data, 0xff, (MANY + 1) * 2);
+    } else {
+      memset(good + dirChunk(good, 0, 0)->null_bits - (MANY + 63) / 64 * 2, 0xff,
+             (MANY + 63) / 64 * 2);
+    }
+    (void)lieOpen(&o, h);
+    i = mmapsync_find_all(o.t, 0, &asked, 1, &lo, &hi);
+    if (kind) {
+      CHECK(i == MMAPSYNC_CORRUPT);
+    } else { /* all are taken for NULL, which comes before it */
+      CHECK(i == MMAPSYNC_OK && lo == MANY && hi == MANY);
+    }
+    CHECK(mmapsync_get(o.t, 198 + (uint64_t)kind, 0, &v[0]) == MMAPSYNC_CORRUPT);
+    closeImage(&o);
+    goodFree();
+  }
+  mmapsync_close(h);
+}
+
 static const CheckCase cases[] = {
     {"shared_records", caseSharedRecords},
     {"nan", caseNan},
@@ -627,6 +674,7 @@ static const CheckCase cases[] = {
     {"lie_sequence", caseLieSequence},
     {"lie_dictionary", caseLieDictionary},
     {"lie_sparse", caseLieSparse},
+    {"lie_searched", caseLieSearched},
     {NULL, NULL},
 };
 
