@@ -608,6 +608,16 @@ static void caseLieSparse(void) {
     }
     closeImage(&o);
   }
+  /* No text at all, though the bitmap has some, and all of one length. */
+  dirChunk(good, 0, 0)->nulls = MANY;
+  dirChunk(good, 0, 0)->flags |= CHUNK_EVEN;
+  dirChunk(good, 0, 0)->base = INT64_MAX;
+  (void)lieOpen(&o, h);
+  for (i = 0; i < MANY; i++) {
+    CHECK(mmapsync_get(o.t, (uint64_t)i, 0, &one) == (i % 4 ? MMAPSYNC_OK : MMAPSYNC_CORRUPT));
+    CHECK(one.type == MMAPSYNC_NULL);
+  }
+  closeImage(&o);
   goodFree();
   mmapsync_close(h);
 }
