@@ -401,6 +401,88 @@ static void caseApart(void) {
   mmapsync_close(w);
 }
 
+/* P_readers that was cut short: by a publisher who does not map it it is mended, or told of, whatever it is asked. */
+static int fstatLeft; /* looks before the one that counts */
+static long fstatCut; /* what P_readers is cut to then; -1: the look fails */
+static int fstatHarmed(int fd, struct stat *out) {
+  struct stat readers;
+  if (fstatCut >= 0 && fstat(fd, out) == 0 &&
+      (stat(fileName("_readers"), &readers) != 0 || readers.st_ino != out->st_ino)) {
+    return 0; /* another file */
+  }
+  if (fstatLeft-- != 0) return fstat(fd, out);
+  errno = EIO;
+  return fstatCut < 0 ? -1 : ftruncate(fd, fstatCut) == 0 ? fstat(fd, out) : -1;
+}
+static void caseApartShort(void) {
+  static const size_t sizes[] = {1, 63, 64, 127, 128, 1000};
+  static const uint8_t zeros[1000];
+  mmapsync_reader readers[4];
+  size_t n;
+  int i, rc;
+  for (i = 0; i < COUNT_OF(sizes); i++) {
+    mmapsync *w = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5), *r;
+    snprintf(checkAbout, sizeof(checkAbout), "%zu bytes", sizes[i]);
+    filePut("_readers", zeros, sizes[i]);
+    PUBLISH(w, 1, 100, NULL);
+    r = channelOpenPins(MMAPSYNC_PIN_SLOT);
+    READS(r, 1);
+    OK(w, mmapsync_readers(w, readers, 4, &n));
+    CHECK(n == 1 && readers[0].kind == MMAPSYNC_PIN_SLOT && readers[0].alive);
+    mmapsync_close(r);
+    mmapsync_close(w);
+    filePut("_readers", zeros, sizes[i]); /* and who only looks */
+    r = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5);
+    rc = mmapsync_readers(r, readers, 4, &n);
+    if (sizes[i] < 128) {
+      FAILS(r, rc, MMAPSYNC_CORRUPT, "\"%s_readers\": expected at least 128 bytes, found %zu",
+            checkPath, sizes[i]);
+    } else {
+      CHECK(rc == MMAPSYNC_CORRUPT && strstr(mmapsync_errmsg(r), "_readers\": ") != NULL);
+    }
+    mmapsync_close(r);
+    channelRemove();
+  }
+  /* At any look of the first publish; and a look that fails.  The next one is whole. */
+  for (fstatCut = -1; fstatCut <= 64; fstatCut += fstatCut < 0 ? 2 : 63) {
+    for (i = 0, fstatLeft = -1; fstatLeft < 0; i++) {
+      mmapsync *w = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5);
+      snprintf(checkAbout, sizeof(checkAbout), "look %d, %ld", i, fstatCut);
+      fstatLeft = i;
+      CHECK(sysSet("fstat", (SysFunction)fstatHarmed) == 0);
+      rc = payloadWrite(w, 1, 100, NULL);
+      CHECK(sysSet(NULL, NULL) == 0);
+      if (fstatCut >= 0) OK(w, rc);
+      if (fstatCut < 0) HARMLESS(rc);
+      CHECK(fileSize("_readers") < 64 || slotsEver() <= fileSize("_readers") / SLOT_SIZE);
+      PUBLISH(w, 2, 100, NULL);
+      READS(w, 2);
+      mmapsync_close(w);
+      channelRemove();
+    }
+    CHECK(i > 3);
+  }
+}
+
+/* Nothing published, as who reads copies is told. */
+static void caseCopyEmpty(void) {
+  static const uint64_t nothing[2];
+  mmapsync *h = openTrust(MMAPSYNC_TRUST_COPY, MMAPSYNC_PIN_AUTO, MMAPSYNC_LOCK_WRITE, 5);
+  mmapsync_view view;
+  uint32_t counters[2];
+  uint64_t x;
+  filePut("_state", nothing, sizeof(nothing));
+  FAILS(h, mmapsync_version(h, &x), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  FAILS(h, mmapsync_sequence(h, &x), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  FAILS(h, mmapsync_counters(h, counters), MMAPSYNC_EMPTY, "\"%s\": nothing published yet",
+        checkPath);
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  fileRemove("_state");
+  FAILS(h, mmapsync_counters(h, counters), MMAPSYNC_EMPTY, "\"%s\": nothing published yet",
+        checkPath);
+  mmapsync_close(h);
+}
+
 /* Pages of memory that this process has, touched or not. */
 static long memoryPages(void) {
   long n = 0;
@@ -674,6 +756,8 @@ int main(int argc, char **argv) {
                                     {"cut-readers", caseCutReaders},
                                     {"cut-mapped", caseCutMapped},
                                     {"apart", caseApart},
+                                    {"apart-short", caseApartShort},
+                                    {"copy-empty", caseCopyEmpty},
                                     {"copy-follows", caseCopyFollows},
                                     {"copy-memory", caseCopyMemory},
                                     {"copy-busy", caseCopyBusy},

@@ -253,8 +253,11 @@ static void caseTwice(void) {
 
 /* The pinned snapshot's hash, however many newer ones there are. */
 static void caseView(void) {
+  enum { MANY = 20 << 20 };
   mmapsync *h = channelOpen();
   mmapsync_view view, bad;
+  mmapsync_options opt;
+  void *many;
   WRITE(h, "the first");
   OK(h, mmapsync_read(h, &view));
   WRITE(h, "the second");
@@ -265,6 +268,19 @@ static void caseView(void) {
   CHECK(strstr(mmapsync_errmsg(h), "damaged: expected hash 0000000000000001, found ") != NULL);
   bad.sequence = 0; /* another writer's, which has none */
   OK(h, mmapsync_verify_view(h, &bad));
+  mmapsync_release(h, &view);
+  /* So much that options.progress is asked, and says that it is enough. */
+  many = calloc(MANY, 1);
+  OK(h, mmapsync_write(h, many, MANY, NULL));
+  free(many);
+  OK(h, mmapsync_read(h, &view));
+  mmapsync_options_init(&opt);
+  opt.progress = progress;
+  OK(h, mmapsync_configure(h, &opt));
+  turn.call = 0;
+  turn.at = 1;
+  FAILS(h, mmapsync_verify_view(h, &view), MMAPSYNC_INTERRUPT, "interrupted");
+  OK(h, mmapsync_verify_view(h, &view)); /* asked again, it says no more */
   mmapsync_release(h, &view);
   mmapsync_close(h);
 }
