@@ -207,6 +207,23 @@ static void caseSameWordReplaced(void) {
   sameWordReplaced(1);
 }
 
+/* A gate that does not lead to the newest snapshot is tried once: it is shut, and leaves nothing pinned. */
+static void caseOnce(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  const mmapsync_view *view;
+  PUBLISH(w, 1, 100, NULL);
+  h = readerWarm(1);
+  PUBLISH(w, 2, 100, NULL);
+  CHECK(!mmapsync_gate_enter(&h->head));
+  CHECK(h->head.gate->state == GATE_SHUT && h->head.out == 0 && pinned(w) == 0);
+  ENTERS(h, &view, 2);
+  CHECK(pinned(w) == fileOf(view));
+  mmapsync_leave(h);
+  CHECK(h->head.gate->state != GATE_SHUT);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
 /* Somebody resets the channel: nothing is there, and nothing is pinned.  When the word is back, so is all. */
 static void caseReset(void) {
   mmapsync *w = openWriter(GRACE_MS), *h;
@@ -633,6 +650,7 @@ static const CheckCase cases[] = {
     {"held", caseHeld},
     {"same-word", caseSameWord},
     {"same-word-replaced", caseSameWordReplaced},
+    {"once", caseOnce},
     {"reset", caseReset},
     {"removed", caseRemoved},
     {"interrupted", caseInterrupted},
