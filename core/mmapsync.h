@@ -235,7 +235,7 @@ void mmapsync_options_init(mmapsync_options *opt);
 int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out);
 
 /* Ends a handle.  Its views, images and builder must have ended before (a builder that has not is
-** aborted).  NULL is allowed. */
+** aborted, and what was entered is left).  NULL is allowed. */
 void mmapsync_close(mmapsync *h);
 
 /* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is

@@ -543,6 +543,35 @@ static void caseForked(void) {
   }
 }
 
+/* A handle that is closed within an entry leaves nothing behind: of the first kind, by the gate, counted, and in a child,
+** which has no descriptor of its parent's open files then. */
+static void caseClosed(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  const mmapsync_view *view;
+  int how, status, before;
+  pid_t pid;
+  PUBLISH(w, 1, 100, NULL);
+  before = checkDescriptors();
+  for (how = 0; how < 4; how++) {
+    h = how == 0 ? openReader(MMAPSYNC_PIN_SLOT) : readerWarm(1);
+    ENTERS(h, &view, 1);
+    if (how == 2) ENTERS(h, &view, 1);
+    if (how == 3) {
+      pid = fork();
+      if (pid == 0) {
+        mmapsync_close(h);
+        CHECK(checkDescriptors() == before);
+        _exit(0);
+      }
+      CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+      CHECK(pinned(w) == fileOf(view));
+    }
+    mmapsync_close(h);
+    CHECK(pinned(w) == 0 && checkDescriptors() == before);
+  }
+  mmapsync_close(w);
+}
+
 /* A child whose parent stood in the gate goes on with a handle of its own for good. */
 static void caseForkedIdle(void) {
   mmapsync *w = openWriter(GRACE_MS), *h;
@@ -657,6 +686,7 @@ static const CheckCase cases[] = {
     {"publishes", casePublishes},
     {"two", caseTwo},
     {"forked", caseForked},
+    {"closed", caseClosed},
     {"forked-idle", caseForkedIdle},
     {"stamp", caseStamp},
     {"verify", caseVerify},
