@@ -278,6 +278,25 @@ static void caseRemoved(void) {
   removedBy(1);
 }
 
+/* The channel is removed for good, and the handle notices it in a wait: what was prepared has gone with the state. */
+static void caseRemovedWait(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  mmapsync_view read;
+  uint64_t newer;
+  PUBLISH(w, 1, 100, NULL);
+  mmapsync_close(w);
+  h = readerWarm(1);
+  OK(h, mmapsync_read(h, &read));
+  filesRemove();
+  CHECK(mmapsync_wait(h, 1, 1, &newer) == MMAPSYNC_TIMEOUT);
+  CHECK(h->state == NULL);
+  WHOLE(&read, 1);
+  mmapsync_release(h, &read);
+  CHECK(h->head.gate->state == GATE_SHUT);
+  FAILS(h, mmapsync_read(h, &read), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  mmapsync_close(h);
+}
+
 /* ---- with something in between ------------------------------------------------------------------ */
 
 enum { BY_READ, BY_ENTER };
@@ -682,6 +701,7 @@ static const CheckCase cases[] = {
     {"once", caseOnce},
     {"reset", caseReset},
     {"removed", caseRemoved},
+    {"removed-wait", caseRemovedWait},
     {"interrupted", caseInterrupted},
     {"publishes", casePublishes},
     {"two", caseTwo},
