@@ -291,7 +291,14 @@ int sysBytesHeld(int fd, off_t at, off_t n) {
 }
 
 int sysWipeOnFork(void *p, size_t n) {
-  return SYS_CALL(AdviseFunction, SYS_ADVISE)(p, n, MADV_WIPEONFORK);
+  AdviseFunction advise = SYS_CALL(AdviseFunction, SYS_ADVISE);
+  /* Emulators that take any advice and follow none (user-mode QEMU, for long) take this one, too, which does not
+  ** exist. */
+  if (advise(p, n, -1) == 0) {
+    errno = ENOSYS;
+    return -1;
+  }
+  return advise(p, n, MADV_WIPEONFORK);
 }
 
 int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns) {
