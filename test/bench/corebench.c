@@ -7,12 +7,11 @@
 **
 **   read         enter and leave a read of 36 bytes, touching one of them, by each kind of pin, and by a view that
 **                is filled in and released.  Beside it: an atomic add and an atomic subtract on one shared word, which is
-**                the least that any scheme pays whose readers count themselves in and out; an exchange and
-**                a store of a word of one's own, the least where they do not; and two stores, the
-**                least where the writer has the barrier (gate.h).
+**                the least that any scheme pays whose readers count themselves in and out; and an exchange
+**                and a store of a word of one's own, the least where they do not.
 **   read2        the same while a second process does the same.
 **   write36      publish 36 bytes, the writer's lock held throughout.  Beside it: one pwrite() of 36
-**                bytes to an open file; and the membarrier() that each publish would make, had it the readers' barrier.
+**                bytes to an open file; and the membarrier() that it goes without (gate.h).
 **   write4K ...  publish 4 KB, 1 MB, 64 MB.  Beside it: memcpy() of as much into two mapped files in
 **                turn, all pages touched before.
 **
@@ -80,15 +79,6 @@ static void exchangeLoop(uint32_t n) {
   }
 }
 
-static void storeLoop(uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    atomic_store_explicit(&own, 1, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&shared->word, memory_order_acquire) == UINT64_MAX) abort();
-    atomic_store_explicit(&own, 0, memory_order_release);
-  }
-}
-
 /* What is timed: the kinds of pin, each with a handle of its own, and the least that each scheme pays. */
 typedef struct Engine {
   const char *name;
@@ -106,7 +96,6 @@ static Engine engines[] = {
     {"lock", MMAPSYNC_PIN_LOCK, NULL, 0, READS / 20, NULL},
     {"count", 0, countLoop, 0, READS, NULL},
     {"exchange", 0, exchangeLoop, 0, READS, NULL},
-    {"store", 0, storeLoop, 0, READS, NULL},
 };
 #define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
 

@@ -249,9 +249,8 @@ proc tables::core {} {
     lappend lines [beside core read2 "  two processes" $ours count "the same, two processes"]
   }
   lappend lines [beside core read "read, by slot" slot exchange "exchange of a word of one's own"]
-  lappend lines [beside core read "read, by slot" slot store "store, if the writer had the barrier ..."]
   if {[measured::has core write36 membarrier]} {
-    lappend lines [beside core write36 "write 36 bytes" mmapsync membarrier "... which would be membarrier()"]
+    lappend lines [beside core write36 "write 36 bytes" mmapsync membarrier "membarrier(), which it goes without"]
   }
   lappend lines [beside core write36 "write 36 bytes" mmapsync pwrite "pwrite()"]
   lappend lines [beside core write4K "write 4 KiB" mmapsync memcpy "memcpy() to a mapped file"]
