@@ -711,6 +711,8 @@ int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, ui
 
 /* ---- private: what the two functions in line are made of; gate.h explains it ------------------- */
 
+/* All of it is compiled into programs: they must have this header from where they have the library. */
+
 struct mmapsync_gate {
   uint64_t *word;           /* this handle's pin word ... */
   uint64_t in, out;         /* ... and what it says while the view is held, and after */
