@@ -138,7 +138,7 @@ static DataMap *copyRoom(mmapsync *h, size_t size) {
   map->refs = 1;
   map->length = size;
   map->mapped = need;
-  map->base = base;
+  map->base = map->region = base;
   return map;
 }
 

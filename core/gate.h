@@ -8,7 +8,8 @@
 **
 **     R2  the pin word becomes `in`
 **     R3  version is the prepared view's; R5  replaced[i] is what was noted, and the trailer's sequence the view's.
-**         Or else the pin word becomes `out`, and the read is made by the long way, readPin(), from R0 on
+**         Or else the gate is shut, the pin word becomes `out`, and the read is made by the long way, readPin(), from
+**         R0 on
 **     R6  the pin word becomes `out`
 **
 ** WITHOUT R1.  It claims file i without having looked first whether that is active.  If it is not, this is a claim that is

@@ -549,6 +549,8 @@ const char *mmapsync_path(const mmapsync *h) { return h->path ? h->path : ""; }
 
 void mmapsync_close(mmapsync *h) {
   if (!h) return;
+  /* That view is the handle's own: nobody else could end it, and its slot would pin to the end of the process. */
+  while (h->head.out == GATE_ENTERED || h->entries > 0) mmapsync_leave(h);
   if (h->builder) mmapsync_build_abort(h->builder);
   if (h->writer.open) writeAbort(h);
   handleDetach(h);

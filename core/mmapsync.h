@@ -124,6 +124,13 @@
 extern "C" {
 #endif
 
+/* Also for programs in C of 1990, which has no such word. */
+#ifdef __GNUC__
+#define MMAPSYNC_INLINE static __inline__
+#else
+#define MMAPSYNC_INLINE static inline
+#endif
+
 #define MMAPSYNC_VERSION    "0.1.0"
 
 /* The format of table images that this library writes, and the newest it reads: of format 1 it reads all but
@@ -228,7 +235,7 @@ void mmapsync_options_init(mmapsync_options *opt);
 int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out);
 
 /* Ends a handle.  Its views, images and builder must have ended before (a builder that has not is
-** aborted).  NULL is allowed. */
+** aborted, and what was entered is left).  NULL is allowed. */
 void mmapsync_close(mmapsync *h);
 
 /* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is
@@ -286,8 +293,8 @@ void mmapsync_release(mmapsync *h, mmapsync_view *view);
 ** Calls nest: the inner ones get the view of the outermost, and only the outermost leave ends it.
 ** enter: as mmapsync_read().  leave: never fails, and does nothing without an enter.
 */
-static inline int mmapsync_enter(mmapsync *h, const mmapsync_view **view);
-static inline void mmapsync_leave(mmapsync *h);
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view);
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h);
 
 /* The version word of the newest snapshot, by one look at the state file; or its sequence, for which it is
 ** pinned for a moment.  Cheap.  EMPTY, and what mmapsync_read() gives. */
@@ -704,6 +711,8 @@ int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, ui
 
 /* ---- private: what the two functions in line are made of; gate.h explains it ------------------- */
 
+/* All of it is compiled into programs: they must have this header from where they have the library. */
+
 struct mmapsync_gate {
   uint64_t *word;           /* this handle's pin word ... */
   uint64_t in, out;         /* ... and what it says while the view is held, and after */
@@ -726,9 +735,9 @@ int mmapsync_enter_slow(mmapsync *h, const mmapsync_view **view);
 void mmapsync_leave_slow(mmapsync *h);
 
 #ifdef __GNUC__
-/* R2 to R5 of state.h, if all is as it was the last time.  1; or 0, with no claim. */
-static inline int mmapsync_gate_enter(const struct mmapsync_head *q) {
-  const struct mmapsync_gate *g = q->gate;
+/* R2 to R5 of state.h, if all is as it was the last time.  1; or 0, with no claim, and shut. */
+MMAPSYNC_INLINE int mmapsync_gate_enter(const struct mmapsync_head *q) {
+  struct mmapsync_gate *g = q->gate;
   /* Before the exchange, which they would have to wait for. */
   const uint64_t *version = g->version, *sequence = g->sequence;
   const uint32_t *replaced = g->replaced;
@@ -741,11 +750,12 @@ static inline int mmapsync_gate_enter(const struct mmapsync_head *q) {
       __builtin_expect(__atomic_load_n(sequence, __ATOMIC_RELAXED) == sequenceWas, 1)) {
     return 1;
   }
+  g->state = 0; /* who is called now does not try it once more */
   __atomic_store_n(g->word, g->out, __ATOMIC_RELEASE);
   return 0;
 }
 
-static inline int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
   struct mmapsync_head *q = (struct mmapsync_head *)(void *)h;
   if (__builtin_expect(q->gate->state != 1, 0) || !mmapsync_gate_enter(q)) {
     return mmapsync_enter_slow(h, view);
@@ -755,7 +765,7 @@ static inline int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
   return MMAPSYNC_OK;
 }
 
-static inline void mmapsync_leave(mmapsync *h) {
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h) {
   struct mmapsync_head *q = (struct mmapsync_head *)(void *)h;
   if (__builtin_expect(q->gate->state != 3, 0)) {
     mmapsync_leave_slow(h);
@@ -767,10 +777,10 @@ static inline void mmapsync_leave(mmapsync *h) {
   __atomic_store_n(q->gate->word, q->gate->out, __ATOMIC_RELEASE);
 }
 #else
-static inline int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
   return mmapsync_enter_slow(h, view);
 }
-static inline void mmapsync_leave(mmapsync *h) { mmapsync_leave_slow(h); }
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h) { mmapsync_leave_slow(h); }
 #endif
 
 #ifdef __cplusplus

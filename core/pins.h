@@ -91,7 +91,7 @@ static inline int pinsForked(const State *s) {
   return s->wipes ? s->pins->alive == 0 : s->pins->alive != (uint32_t)getpid();
 }
 
-/* ---- by slot: in line, since this is the way into every read -------------------------------------- */
+/* ---- by slot: in line.  Most reads go by gate.h, and not even come here ----------------------------- */
 
 /* What claims from now on say of the handle's mappings: they are of files as they were at these values of
 ** replaced[]. */

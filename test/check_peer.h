@@ -50,8 +50,7 @@ static inline uint64_t payloadNumber(const void *data, size_t size) {
 static inline int payloadWrite(mmapsync *h, uint64_t number, size_t words, mmapsync_result *out) {
   uint64_t *word = malloc(words * sizeof(*word));
   int rc;
-  CHECK(words <= PAYLOAD_MOST);
-  if (word == NULL) return MMAPSYNC_NOMEM;
+  CHECK(word && words <= PAYLOAD_MOST);
   payloadFill(word, number, words);
   rc = mmapsync_write(h, word, words * sizeof(*word), out);
   free(word);

@@ -207,6 +207,23 @@ static void caseSameWordReplaced(void) {
   sameWordReplaced(1);
 }
 
+/* A gate that does not lead to the newest snapshot is tried once: it is shut, and leaves nothing pinned. */
+static void caseOnce(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  const mmapsync_view *view;
+  PUBLISH(w, 1, 100, NULL);
+  h = readerWarm(1);
+  PUBLISH(w, 2, 100, NULL);
+  CHECK(!mmapsync_gate_enter(&h->head));
+  CHECK(h->head.gate->state == GATE_SHUT && h->head.out == 0 && pinned(w) == 0);
+  ENTERS(h, &view, 2);
+  CHECK(pinned(w) == fileOf(view));
+  mmapsync_leave(h);
+  CHECK(h->head.gate->state != GATE_SHUT);
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
 /* Somebody resets the channel: nothing is there, and nothing is pinned.  When the word is back, so is all. */
 static void caseReset(void) {
   mmapsync *w = openWriter(GRACE_MS), *h;
@@ -259,6 +276,25 @@ static void removedBy(int entered) {
 static void caseRemoved(void) {
   removedBy(0);
   removedBy(1);
+}
+
+/* The channel is removed for good, and the handle notices it in a wait: what was prepared has gone with the state. */
+static void caseRemovedWait(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  mmapsync_view read;
+  uint64_t newer;
+  PUBLISH(w, 1, 100, NULL);
+  mmapsync_close(w);
+  h = readerWarm(1);
+  OK(h, mmapsync_read(h, &read));
+  filesRemove();
+  CHECK(mmapsync_wait(h, 1, 1, &newer) == MMAPSYNC_TIMEOUT);
+  CHECK(h->state == NULL);
+  WHOLE(&read, 1);
+  mmapsync_release(h, &read);
+  CHECK(h->head.gate->state == GATE_SHUT);
+  FAILS(h, mmapsync_read(h, &read), MMAPSYNC_EMPTY, "\"%s\": nothing published yet", checkPath);
+  mmapsync_close(h);
 }
 
 /* ---- with something in between ------------------------------------------------------------------ */
@@ -526,6 +562,35 @@ static void caseForked(void) {
   }
 }
 
+/* A handle that is closed within an entry leaves nothing behind: of the first kind, by the gate, counted, and in a child,
+** which has no descriptor of its parent's open files then. */
+static void caseClosed(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  const mmapsync_view *view;
+  int how, status, before;
+  pid_t pid;
+  PUBLISH(w, 1, 100, NULL);
+  before = checkDescriptors();
+  for (how = 0; how < 4; how++) {
+    h = how == 0 ? openReader(MMAPSYNC_PIN_SLOT) : readerWarm(1);
+    ENTERS(h, &view, 1);
+    if (how == 2) ENTERS(h, &view, 1);
+    if (how == 3) {
+      pid = fork();
+      if (pid == 0) {
+        mmapsync_close(h);
+        CHECK(checkDescriptors() == before);
+        _exit(0);
+      }
+      CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+      CHECK(pinned(w) == fileOf(view));
+    }
+    mmapsync_close(h);
+    CHECK(pinned(w) == 0 && checkDescriptors() == before);
+  }
+  mmapsync_close(w);
+}
+
 /* A child whose parent stood in the gate goes on with a handle of its own for good. */
 static void caseForkedIdle(void) {
   mmapsync *w = openWriter(GRACE_MS), *h;
@@ -633,12 +698,15 @@ static const CheckCase cases[] = {
     {"held", caseHeld},
     {"same-word", caseSameWord},
     {"same-word-replaced", caseSameWordReplaced},
+    {"once", caseOnce},
     {"reset", caseReset},
     {"removed", caseRemoved},
+    {"removed-wait", caseRemovedWait},
     {"interrupted", caseInterrupted},
     {"publishes", casePublishes},
     {"two", caseTwo},
     {"forked", caseForked},
+    {"closed", caseClosed},
     {"forked-idle", caseForkedIdle},
     {"stamp", caseStamp},
     {"verify", caseVerify},
