@@ -418,6 +418,9 @@ static void casePinsDamaged(void) {
   uint64_t other;
   mmapsync *h;
   mmapsync_view view;
+  mmapsync_progress progress;
+  mmapsync_reader reader;
+  size_t readers;
   int unfinished;
 
   /* Of another build: refused by all, and left alone. */
@@ -440,6 +443,8 @@ static void casePinsDamaged(void) {
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT, BUILD);
   FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
   FAILS(h, mmapsync_write(h, "x", 1, NULL), MMAPSYNC_CORRUPT, BUILD);
+  FAILS(h, mmapsync_publishing(h, &progress), MMAPSYNC_CORRUPT, BUILD);
+  FAILS(h, mmapsync_readers(h, &reader, 1, &readers), MMAPSYNC_CORRUPT, BUILD);
 #undef BUILD
 #undef USE
   mmapsync_close(h);
