@@ -82,7 +82,7 @@ set without {bench build core faults image interop readme runtimes soak step tes
 # Tests that make text of bytes by CAST, which gives the same text in UTF-8 databases only.
 set bytewise {differential formats sql}
 # What is run again with the extension as other headers build it.
-set short {vtab plan functions status sql}
+set short {vtab plan planouter planedge functions status sql}
 
 # ---- tools ----------------------------------------------------------------------------------------
 
