@@ -17,6 +17,9 @@
 **     fault_calls                              what was called since the last of these: {CALL COUNT ...}; memory
 **                                              too, as sqlite3_malloc, sqlite3_call and malloc
 **     fault_off                                ends it; how many calls have failed
+**     fault_during CALL END SCRIPT             runs the script before each call of that kind that is given a file whose
+**                                              name ends so, but for those that the script makes: what may happen
+**                                              between two calls
 **     fault_memory                             bytes that SQLite has in use, blocks that the core has
 **     fault_lock PATH                          takes the writer's lock of a channel, as another process would; with an
 **                                              empty PATH it gives back the one that it has
@@ -57,8 +60,31 @@ static struct {
   long calls[CALLS_MOST]; /* of each kind, in the order of faultCalls[] */
 } fault;
 
+/* What happens meanwhile. */
+static struct {
+  Tcl_Interp *in;
+  Tcl_Obj *call, *end, *script; /* NULL: nothing does */
+  int runs;                     /* it happens now */
+} during;
+
+static void duringNow(const FaultPlace *at) {
+  int n, nEnd;
+  const char *end;
+  if (!during.script || during.runs || !at->name) return;
+  end = Tcl_GetStringFromObj(during.end, &nEnd);
+  n = (int)strlen(at->name);
+  if (strcmp(at->call, Tcl_GetString(during.call)) != 0) return;
+  if (n < nEnd || strcmp(at->name + n - nEnd, end) != 0) return;
+  during.runs = 1;
+  if (Tcl_EvalObjEx(during.in, during.script, TCL_EVAL_GLOBAL) != TCL_OK) {
+    Tcl_BackgroundException(during.in, TCL_ERROR);
+  }
+  during.runs = 0;
+}
+
 static int faultNow(const FaultPlace *at) {
   const struct FaultCall *call = faultFind(at->call);
+  duringNow(at);
   fault.calls[call - faultCalls]++;
   if (!fault.name || strcmp(fault.name, at->call) != 0 || !faultFits(at, fault.error)) return 0;
   fault.met++;
@@ -106,6 +132,12 @@ static void reset(void) {
   memset(&fault, 0, sizeof(fault));
   memset(&memory, 0, sizeof(memory));
   faultMemorySet(0, 0);
+  if (during.script) {
+    Tcl_DecrRefCount(during.call);
+    Tcl_DecrRefCount(during.end);
+    Tcl_DecrRefCount(during.script);
+  }
+  memset(&during, 0, sizeof(during));
 }
 
 /* The N and -persist that end two commands. */
@@ -189,6 +221,19 @@ COMMAND(watchCommand) {
   (void)none;
   if (argc != 1) return usage(in, argv, NULL);
   reset();
+  faultInstall(NULL);
+  return TCL_OK;
+}
+
+COMMAND(duringCommand) {
+  (void)none;
+  if (argc != 4) return usage(in, argv, "CALL END SCRIPT");
+  if (!faultFind(Tcl_GetString(argv[1]))) return wrong(in, "a system call", argv[1]);
+  reset();
+  during.in = in;
+  Tcl_IncrRefCount(during.call = argv[1]);
+  Tcl_IncrRefCount(during.end = argv[2]);
+  Tcl_IncrRefCount(during.script = argv[3]);
   faultInstall(NULL);
   return TCL_OK;
 }
@@ -339,9 +384,9 @@ static int start(Tcl_Interp *in) {
   } commands[] = {
       {"fault_names", namesCommand},   {"fault_syscall", syscallCommand},
       {"fault_malloc", mallocCommand}, {"fault_watch", watchCommand},
-      {"fault_calls", callsCommand},   {"fault_off", offCommand},
-      {"fault_memory", memoryCommand}, {"fault_lock", lockCommand},
-      {"fault_left", leftCommand},
+      {"fault_during", duringCommand}, {"fault_calls", callsCommand},
+      {"fault_off", offCommand},       {"fault_memory", memoryCommand},
+      {"fault_lock", lockCommand},     {"fault_left", leftCommand},
   };
   size_t i;
   if (Tcl_Init(in) != TCL_OK) return TCL_ERROR;
