@@ -188,8 +188,8 @@ VALGRIND = valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=de
 valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ...' others
 	@MMAPSYNC_UNDER='$(VALGRIND)' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
 
-# Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count; but what scans
-# and reads images is never run by two threads at once, and counts faster so.  Assertions are no branches, nor what is
+# Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count; but filters are
+# never run by two threads at once, and count faster so.  Assertions are no branches, nor what is
 # marked as impossible (core/always.h).  The tests' own programs count nothing.
 COVERAGE_FLAGS = --coverage -fprofile-update=$$(COUNT) -Wl,-z,nodelete $(COVERAGE_TEST_FLAGS)
 COVERAGE_TEST_FLAGS = -DNDEBUG -DMMAPSYNC_COVERAGE
@@ -262,7 +262,7 @@ $(BUILD)/mmapsync.so: $(EXT_OBJ) $(CORE_OBJ)
 $(BUILD)/obj/mmapsync.o: $(CORE_OBJ)
 	$(Q)$(CC) -r -nostdlib -o $@ $^ && $(OBJCOPY) --wildcard --keep-global-symbol='$(PUBLIC)' $@
 
-$(BUILD)/obj/core/filter%.o $(BUILD)/obj/core/image%.o: COUNT = single
+$(BUILD)/obj/core/filter%.o: COUNT = single
 
 $(BUILD)/libmmapsync.a: $(BUILD)/obj/mmapsync.o
 	@echo "  $@"
