@@ -8,8 +8,9 @@ CC = gcc
 CC2 = clang
 # Speed, and symbols for whoever debugs or profiles.  No -march: what is built here runs elsewhere.
 CFLAGS = -O2 -g
-# Extra flags for compiling and linking alike: sanitizers, coverage.
+# Extra flags for compiling and linking alike: sanitizers, coverage; and those for the tests' own programs.
 EXTRA =
+TEST_EXTRA = $(EXTRA)
 # The language, and every warning that has found something; they are errors in `make lint`.
 DIALECT = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
   -Wstrict-prototypes -Wundef
@@ -67,13 +68,19 @@ DEPS_HOSTS = python3 php-cli php-sqlite3
 # Tcl's header and library, where the distribution has them; the header is not ours to warn of.
 TCL_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags tcl 2>/dev/null))
 TCL_LIBS := $(or $(shell pkg-config --libs tcl 2>/dev/null),-ltcl8.6)
+comma := ,
 FAULT_WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
+# The extension's calls into SQLite that may ask for memory (test/fault_sqlite.h).
+FAULT_WRAP_SQLITE := $(patsubst %,-Wl$(comma)--wrap=sqlite3_%,malloc malloc64 realloc64 mprintf vmprintf str_appendall \
+  str_append str_appendchar str_appendf str_vappendf str_finish prepare_v2 step exec value_text value_blob column_text \
+  bind_text table_column_metadata declare_vtab create_module_v2 create_function_v2 value_dup vtab_rhs_value \
+  vtab_in_first vtab_in_next)
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard core/*.c))
 EXT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard ext/*.c))
 # The extension once more, for programs that link SQLite and it statically.
 STATIC_OBJ := $(patsubst ext/%.c,$(BUILD)/obj/static/%.o,$(wildcard ext/*.c))
 TEST_BIN := $(patsubst test/%.c,$(BUILD)/test/%,$(filter-out %_ctl.c %/testfixture.c,$(wildcard test/*.c))) \
-  $(BUILD)/test/differential_ctl.so $(BUILD)/testfixture
+  $(patsubst test/%.c,$(BUILD)/test/%.so,$(wildcard test/*_ctl.c)) $(BUILD)/testfixture
 # The benchmark's programs are the files of that ending; the others belong to all of them.
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*bench.c))
 BENCH_OBJ := $(patsubst test/bench/%.c,$(BUILD)/bench/%.o,$(filter-out %bench.c,$(wildcard test/bench/*.c)))
@@ -181,21 +188,27 @@ VALGRIND = valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=de
 valgrind: all $(TEST_BIN) ## run some of the tests under valgrind; T='pattern ...' others
 	@MMAPSYNC_UNDER='$(VALGRIND)' MMAPSYNC_BUILD=$(BUILD) CC='$(CC)' tclsh test/run.tcl $(or $(T),$(VALGRIND_T))
 
-# Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count.  Assertions
-# are no branches, nor what is marked as impossible (core/always.h).
-COVERAGE_FLAGS = --coverage -fprofile-update=atomic -DNDEBUG -DMMAPSYNC_COVERAGE -Wl,-z,nodelete
+# Of all branches in core/ and ext/, those that no test takes.  Threads and processes add to one count; but filters are
+# never run by two threads at once, and count faster so.  Assertions are no branches, nor what is
+# marked as impossible (core/always.h).  The tests' own programs count nothing.
+COVERAGE_FLAGS = --coverage -fprofile-update=$$(COUNT) -Wl,-z,nodelete $(COVERAGE_TEST_FLAGS)
+COVERAGE_TEST_FLAGS = -DNDEBUG -DMMAPSYNC_COVERAGE
+COUNT = atomic
+# Left out unless T says otherwise: they take no branch that others do not take, and load the machine, build or wait.
+COVERAGE_WITHOUT = bench demo interop readme runtimes soak
 # Versions of SQLite other than the system's, for what only an older or a newer one takes, and the tests that are run
 # there; none: without them.  Without `go` they are skipped, and their branches are missing.
 COVERAGE_HOSTS = 3.38.0 3.54.1
-COVERAGE_HOSTS_T = plan vtab sql querycorrupt verify
+COVERAGE_HOSTS_T = plan planouter planedge vtab sql querycorrupt verify
 # Per cent of branches below which `make coverage` fails.  It only ever rises.
 COVERAGE_LEAST = 96
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html
 	@rm -rf build/coverage
-	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' all \
-	  $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN) $(BENCH_BIN) $(SOAK_BIN))
+	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' \
+	  TEST_EXTRA='-O2 $(COVERAGE_TEST_FLAGS)' LIBS='$(LIBS) -lgcov' all $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN))
 	@find build/coverage -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch; chmod -R a+rwX build/coverage
-	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl $(T)
+	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl \
+	  $(or $(T),$(filter-out $(COVERAGE_WITHOUT),$(basename $(notdir $(wildcard test/*.test)))))
 	$(if $(COVERAGE_HOSTS),@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' \
 	  tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS))
 	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
@@ -249,6 +262,8 @@ $(BUILD)/mmapsync.so: $(EXT_OBJ) $(CORE_OBJ)
 $(BUILD)/obj/mmapsync.o: $(CORE_OBJ)
 	$(Q)$(CC) -r -nostdlib -o $@ $^ && $(OBJCOPY) --wildcard --keep-global-symbol='$(PUBLIC)' $@
 
+$(BUILD)/obj/core/filter%.o: COUNT = single
+
 $(BUILD)/libmmapsync.a: $(BUILD)/obj/mmapsync.o
 	@echo "  $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -279,28 +294,29 @@ $(BUILD)/obj/static/%.o: ext/%.c
 $(BUILD)/test/static_host: test/static_host.c $(STATIC_OBJ) $(BUILD)/libmmapsync.a
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $^ -lsqlite3 $(LIBS)
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(TEST_EXTRA) -Icore -o $@ $^ -lsqlite3 $(LIBS)
 
 # SQLite and Tcl as shared libraries, so that Tcl's package sqlite3 is of the same SQLite.
 $(BUILD)/testfixture: test/testfixture.c $(STATIC_OBJ) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) $(WRAP) -DSQLITE_CORE -Icore -Iext $(TCL_CFLAGS) -MMD -MP -o $@ $< \
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(TEST_EXTRA) $(WRAP) -DSQLITE_CORE -Icore -Iext $(TCL_CFLAGS) -MMD -MP -o $@ $< \
 	  $(STATIC_OBJ) $(CORE_OBJ) -lsqlite3 $(TCL_LIBS) $(LIBS)
 
 $(BUILD)/test/%_ctl.so: test/%_ctl.c
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) -fPIC -fvisibility=hidden $(CFLAGS) $(EXTRA) -shared -o $@ $<
+	$(Q)$(CC) $(DIALECT) -fPIC -fvisibility=hidden $(CFLAGS) $(TEST_EXTRA) -shared -o $@ $<
 
 # Tests see the core's inner names too: its objects, not the library.
 $(BUILD)/test/%: test/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) $(WRAP) -Icore -MMD -MP -o $@ $< $(CORE_OBJ) $(LIBS)
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(TEST_EXTRA) $(WRAP) -Icore -MMD -MP -o $@ $< $(CORE_OBJ) $(LIBS)
 
 # What these ask for memory can be refused (test/fault.h), but not what their libraries do.
-$(BUILD)/test/fault_check $(BUILD)/testfixture: WRAP = $(FAULT_WRAP)
+$(BUILD)/test/fault_check: WRAP = $(FAULT_WRAP)
+$(BUILD)/testfixture: WRAP = $(FAULT_WRAP) $(FAULT_WRAP_SQLITE)
 
 $(BUILD)/torture/torture: $(wildcard test/torture/*.c test/torture/*.h) $(CORE_OBJ)
 	@mkdir -p $(@D)
@@ -326,7 +342,7 @@ build/crate/release/cratebench: $(wildcard test/bench/crate/Cargo.* test/bench/c
 $(BUILD)/soak/%: test/soak/%.c test/soak/soak.h $(BUILD)/libmmapsync.a
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(EXTRA) -Icore -o $@ $< $(BUILD)/libmmapsync.a -lsqlite3 $(LIBS) -lpthread
+	$(Q)$(CC) $(DIALECT) $(CFLAGS) $(TEST_EXTRA) -Icore -o $@ $< $(BUILD)/libmmapsync.a -lsqlite3 $(LIBS) -lpthread
 
 .SECONDARY: $(BENCH_OBJ)
 $(BUILD)/bench/%: test/bench/%.c $(BENCH_OBJ) $(BUILD)/libmmapsync.a

@@ -20,12 +20,12 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wundef"
 #endif
-#if defined(__OPTIMIZE__) && !defined(__clang__)
+#if (defined(__OPTIMIZE__) || defined(MMAPSYNC_COVERAGE)) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O3")
 #endif
 #include <xxhash.h>
-#if defined(__OPTIMIZE__) && !defined(__clang__)
+#if (defined(__OPTIMIZE__) || defined(MMAPSYNC_COVERAGE)) && !defined(__clang__)
 #pragma GCC pop_options
 #endif
 #if defined(__GNUC__)

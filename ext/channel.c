@@ -63,18 +63,13 @@ sqlite3 *registryDb(Registry *p) { return p->db; }
 
 int registryUtf16(Registry *p, int *pbUtf16) {
   sqlite3_stmt *pStmt = NULL;
+  const char *z = NULL;
   int rc = sqlite3_prepare_v2(p->db, "PRAGMA encoding", -1, &pStmt, NULL);
-  *pbUtf16 = 1; /* the careful answer */
   if (rc == SQLITE_OK && sqlite3_step(pStmt) == SQLITE_ROW) {
-    const char *z = (const char *)sqlite3_column_text(pStmt, 0);
-    if (z == NULL) {
-      rc = SQLITE_NOMEM;
-    } else {
-      *pbUtf16 = sqlite3_stricmp(z, "UTF-8") != 0;
-    }
+    z = (const char *)sqlite3_column_text(pStmt, 0);
   }
-  (void)sqlite3_finalize(pStmt);
-  return rc;
+  *pbUtf16 = z == NULL || sqlite3_stricmp(z, "UTF-8") != 0; /* without an answer, the careful one */
+  return rc == SQLITE_OK ? sqlite3_finalize(pStmt) : rc;    /* which tells of what failed meanwhile */
 }
 
 VtabTable **registryTables(Registry *p) { return &p->pTables; }

@@ -398,7 +398,6 @@ static int columnCollation(SourceWork *p, int c) {
   int rc = sqlite3_table_column_metadata(p->db, p->zSchema, p->zName, p->aColumn[c].name, NULL,
                                          &zColl, NULL, NULL, NULL);
   if (rc != SQLITE_OK) return sourceSqlError(p, rc);
-  if (zColl == NULL) return SQLITE_OK;
   p->aInfo[c].eColl = valueCollation(zColl);
   p->aColumn[c].collation = p->aInfo[c].eColl == COLL_CUSTOM
                                 ? sourcePrint(p, "%s", zColl)

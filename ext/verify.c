@@ -8,11 +8,13 @@
 **     PRAGMA quick_check             likewise, but neither the hash nor the keys
 **
 ** Damage is an answer: a sentence, where 'ok' would stand.  Only what keeps it from looking (no memory, an interrupt,
-** no channel) is an error.  A virtual table whose table or column is gone is told by the pragmas as damage is, since
-** statements that read it fail.
+** no channel, no rights, a disk that cannot be read) is an error.  A virtual table whose table or column is gone is told
+** by the pragmas as damage is, since statements that read it fail.  Of an error they give the code only, as SQLite has
+** them do it; the sentence goes to SQLite's log, and mmapsync_verify() gives it.
 **
 ** All of it can be interrupted.
 */
+#include "always.h"
 #include "vtab.h"
 
 /*
@@ -70,10 +72,12 @@ int vtabIntegrity(sqlite3_vtab *pVtab, const char *zSchema, const char *zName, i
     channelUnpin(pChannel);
   }
   slowEnd(&slow);
-  if (rc != SQLITE_OK && rc != SQLITE_NOMEM && rc != SQLITE_INTERRUPT) {
+  /* These two have a sentence wherever they come from; without one the answer would be that all is well. */
+  if ((rc == SQLITE_CORRUPT_VTAB || rc == SQLITE_ERROR) && ALWAYS(zErr != NULL)) {
     *pzOut = zErr;
-    return zErr == NULL ? SQLITE_NOMEM : SQLITE_OK;
+    return SQLITE_OK;
   }
+  if (zErr != NULL) sqlite3_log(rc, "%s", zErr);
   sqlite3_free(zErr);
   return rc;
 }

@@ -45,7 +45,7 @@ int slowStart(Slow *p, Channel *pChannel, const mmapsync_options *pOpt, char **p
   rc = sqlite3_prepare_v2(db, "SELECT 1", -1, &p->pTick, NULL);
   if (rc != SQLITE_OK) {
     *pzErr = sqlite3_mprintf("%s", sqlite3_errmsg(db));
-    return rc;
+    return *pzErr == NULL ? SQLITE_NOMEM : rc;
   }
   opt.progress = slowTick;
   opt.progress_arg = p;

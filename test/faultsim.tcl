@@ -5,8 +5,9 @@
 #
 # For each kind of call that the body makes, and each error that it may give, the 1st call fails, the 2nd, ...
 # until a run meets no fault; once only that call, and once all after it, too (but for those errors that are no
-# failure, such as EINTR).  Kinds are the names of the system calls, sqlite3_malloc and malloc; -faults takes some:
-# `open mmap-ENOMEM mmap-ENOMEM-persist`.
+# failure, such as EINTR).  Kinds are the names of the system calls, sqlite3_malloc, sqlite3_call (each call of the
+# extension into SQLite, without memory: fault_sqlite.h) and malloc; -faults takes some: `open mmap-ENOMEM
+# mmap-ENOMEM-persist`.
 #
 # A run: the channel's files are removed; the prep runs without faults, and opens connections by `newdb`, among them
 # DB (default w), by which the body acts; the body runs, at global level, with the fault; the test runs without faults, and
@@ -44,6 +45,9 @@ proc faultsim_faults {patterns all calls} {
     if {$call eq "sqlite3_malloc"} {
       set gives {ENOMEM 7}
       set arm {fault_malloc sqlite3 %N}
+    } elseif {$call eq "sqlite3_call"} {
+      set gives {ENOMEM 7}
+      set arm {fault_malloc call %N}
     } elseif {$call eq "malloc"} {
       set gives {ENOMEM 7}
       set arm {fault_malloc core %N}
@@ -109,7 +113,7 @@ proc faultsim_run {db prep body test arm code good} {
   global testrc testresult testhits testcode faultSqlite faultConnections ch
   set faultConnections {}
   faultsim_prepare $prep
-  set faultSqlite [expr {"sqlite3" in $arm}]
+  set faultSqlite [expr {"sqlite3" in $arm || "call" in $arm}]
   {*}$arm
   set testrc [catch {uplevel #0 $body} testresult]
   set testhits [fault_off]

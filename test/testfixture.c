@@ -10,24 +10,31 @@
 **     fault_syscall CALL N ERROR ?-persist?    makes the Nth call of that kind fail from now, by the errors' names
 **                                              (ENOSPC ...; SHORT: a read gives less); and all after it
 **     fault_malloc WHICH N ?-persist?          the same for memory: WHICH is sqlite3 (what SQLite and the
-**                                              extension take from sqlite3_malloc) or core (malloc and its kin)
+**                                              extension take from sqlite3_malloc), call (all that SQLite asks for
+**                                              in the Nth call of the extension that asks for any) or core (malloc
+**                                              and its kin)
 **     fault_watch                              lets all calls do their work, and counts them
 **     fault_calls                              what was called since the last of these: {CALL COUNT ...}; memory
-**                                              too, as sqlite3_malloc and malloc
+**                                              too, as sqlite3_malloc, sqlite3_call and malloc
 **     fault_off                                ends it; how many calls have failed
+**     fault_during CALL END SCRIPT             runs the script before each call of that kind that is given a file whose
+**                                              name ends so, but for those that the script makes: what may happen
+**                                              between two calls
 **     fault_memory                             bytes that SQLite has in use, blocks that the core has
 **     fault_lock PATH                          takes the writer's lock of a channel, as another process would; with an
 **                                              empty PATH it gives back the one that it has
 **     fault_left PATH                          what this process holds of a channel: descriptors, mappings, and
 **                                              whether anybody has its writer's lock
 **
-** and, in SQL, value_text(N, ENDS): N zero bytes as the extension hands out a text of an image (value.c).
+** and, in SQL, value_text(N, ENDS): N zero bytes as the extension hands out a text of an image (value.c); and
+** load_again(), which loads the extension once more.
 **
 ** One fault is set at a time.  N counts from 1; 0: none fails.
 **
 ** SQLite's lookaside memory is off, so that each of its requests is one that can fail.
 */
 #include "fault.h"
+#include "fault_sqlite.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -53,8 +60,31 @@ static struct {
   long calls[CALLS_MOST]; /* of each kind, in the order of faultCalls[] */
 } fault;
 
+/* What happens meanwhile. */
+static struct {
+  Tcl_Interp *in;
+  Tcl_Obj *call, *end, *script; /* NULL: nothing does */
+  int runs;                     /* it happens now */
+} during;
+
+static void duringNow(const FaultPlace *at) {
+  int n, nEnd;
+  const char *end;
+  if (!during.script || during.runs || !at->name) return;
+  end = Tcl_GetStringFromObj(during.end, &nEnd);
+  n = (int)strlen(at->name);
+  if (strcmp(at->call, Tcl_GetString(during.call)) != 0) return;
+  if (n < nEnd || strcmp(at->name + n - nEnd, end) != 0) return;
+  during.runs = 1;
+  if (Tcl_EvalObjEx(during.in, during.script, TCL_EVAL_GLOBAL) != TCL_OK) {
+    Tcl_BackgroundException(during.in, TCL_ERROR);
+  }
+  during.runs = 0;
+}
+
 static int faultNow(const FaultPlace *at) {
   const struct FaultCall *call = faultFind(at->call);
+  duringNow(at);
   fault.calls[call - faultCalls]++;
   if (!fault.name || strcmp(fault.name, at->call) != 0 || !faultFits(at, fault.error)) return 0;
   fault.met++;
@@ -79,43 +109,6 @@ static const struct {
 };
 #define ERRORS (sizeof(errors) / sizeof(errors[0]))
 
-/* ---- SQLite's memory -------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods memoryReal; /* SQLite's own */
-static struct {
-  long nth;
-  int lasts;
-  long calls;
-  long failed;
-} memory;
-
-static int memoryNow(void) {
-  memory.calls++;
-  if (memory.nth == 0 || memory.calls < memory.nth ||
-      (memory.calls > memory.nth && !memory.lasts)) {
-    return 0;
-  }
-  memory.failed++;
-  return 1;
-}
-
-static void *memoryMalloc(int n) { return memoryNow() ? NULL : memoryReal.xMalloc(n); }
-static void *memoryRealloc(void *p, int n) {
-  return memoryNow() ? NULL : memoryReal.xRealloc(p, n);
-}
-
-/* Must be done before SQLite is first used. */
-static int memoryInstall(void) {
-  sqlite3_mem_methods methods;
-  int rc = sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memoryReal);
-  methods = memoryReal;
-  methods.xMalloc = memoryMalloc;
-  methods.xRealloc = memoryRealloc;
-  if (rc == SQLITE_OK) rc = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
-  if (rc == SQLITE_OK) rc = sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
-  return rc;
-}
-
 /* ---- commands --------------------------------------------------------------------------------- */
 
 #define COMMAND(name)                                                                              \
@@ -139,6 +132,12 @@ static void reset(void) {
   memset(&fault, 0, sizeof(fault));
   memset(&memory, 0, sizeof(memory));
   faultMemorySet(0, 0);
+  if (during.script) {
+    Tcl_DecrRefCount(during.call);
+    Tcl_DecrRefCount(during.end);
+    Tcl_DecrRefCount(during.script);
+  }
+  memset(&during, 0, sizeof(during));
 }
 
 /* The N and -persist that end two commands. */
@@ -202,16 +201,17 @@ COMMAND(mallocCommand) {
   (void)none;
   if (argc != 3 && argc != 4) return usage(in, argv, "WHICH N ?-persist?");
   which = Tcl_GetString(argv[1]);
-  if (strcmp(which, "sqlite3") != 0 && strcmp(which, "core") != 0) {
-    return wrong(in, "sqlite3 or core", argv[1]);
+  if (strcmp(which, "sqlite3") != 0 && strcmp(which, "call") != 0 && strcmp(which, "core") != 0) {
+    return wrong(in, "sqlite3, call or core", argv[1]);
   }
   if (occasion(in, argc, argv, 2, 3, &nth, &lasts) != TCL_OK) return TCL_ERROR;
   reset();
-  if (which[0] == 's') {
+  if (strcmp(which, "core") == 0) {
+    faultMemorySet(nth, lasts);
+  } else {
     memory.nth = nth;
     memory.lasts = lasts;
-  } else {
-    faultMemorySet(nth, lasts);
+    memory.byCall = which[0] == 'c';
   }
   faultInstall(NULL); /* to count */
   return TCL_OK;
@@ -221,6 +221,19 @@ COMMAND(watchCommand) {
   (void)none;
   if (argc != 1) return usage(in, argv, NULL);
   reset();
+  faultInstall(NULL);
+  return TCL_OK;
+}
+
+COMMAND(duringCommand) {
+  (void)none;
+  if (argc != 4) return usage(in, argv, "CALL END SCRIPT");
+  if (!faultFind(Tcl_GetString(argv[1]))) return wrong(in, "a system call", argv[1]);
+  reset();
+  during.in = in;
+  Tcl_IncrRefCount(during.call = argv[1]);
+  Tcl_IncrRefCount(during.end = argv[2]);
+  Tcl_IncrRefCount(during.script = argv[3]);
   faultInstall(NULL);
   return TCL_OK;
 }
@@ -236,6 +249,8 @@ COMMAND(callsCommand) {
   }
   add(list, Tcl_NewStringObj("sqlite3_malloc", -1));
   add(list, Tcl_NewLongObj(memory.calls));
+  add(list, Tcl_NewStringObj("sqlite3_call", -1));
+  add(list, Tcl_NewLongObj(memory.calling));
   add(list, Tcl_NewStringObj("malloc", -1));
   add(list, Tcl_NewLongObj(faultMemory.calls));
   Tcl_SetObjResult(in, list);
@@ -339,10 +354,27 @@ static void textFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   munmap(p, most);
 }
 
+/* As .load would, of what is linked in. */
+static void loadFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  char *err = NULL;
+  int rc = sqlite3_mmapsync_init(sqlite3_context_db_handle(ctx), &err, NULL);
+  (void)argc;
+  (void)argv;
+  if (rc == SQLITE_OK) {
+    sqlite3_result_text(ctx, "loaded", -1, SQLITE_STATIC);
+  } else {
+    sqlite3_result_error_code(ctx, rc);
+  }
+  sqlite3_free(err);
+}
+
 static int functions(sqlite3 *db, char **err, const struct sqlite3_api_routines *api) {
+  int rc;
   (void)err;
   (void)api;
-  return sqlite3_create_function(db, "value_text", 2, SQLITE_UTF8, NULL, textFunc, NULL, NULL);
+  rc = sqlite3_create_function(db, "value_text", 2, SQLITE_UTF8, NULL, textFunc, NULL, NULL);
+  if (rc != SQLITE_OK) return rc;
+  return sqlite3_create_function(db, "load_again", 0, SQLITE_UTF8, NULL, loadFunc, NULL, NULL);
 }
 
 static int start(Tcl_Interp *in) {
@@ -352,9 +384,9 @@ static int start(Tcl_Interp *in) {
   } commands[] = {
       {"fault_names", namesCommand},   {"fault_syscall", syscallCommand},
       {"fault_malloc", mallocCommand}, {"fault_watch", watchCommand},
-      {"fault_calls", callsCommand},   {"fault_off", offCommand},
-      {"fault_memory", memoryCommand}, {"fault_lock", lockCommand},
-      {"fault_left", leftCommand},
+      {"fault_during", duringCommand}, {"fault_calls", callsCommand},
+      {"fault_off", offCommand},       {"fault_memory", memoryCommand},
+      {"fault_lock", lockCommand},     {"fault_left", leftCommand},
   };
   size_t i;
   if (Tcl_Init(in) != TCL_OK) return TCL_ERROR;

@@ -76,13 +76,13 @@ set table [list \
 ]
 set pinned 3.54.1 ;# the newest of the table
 
-# Tests that never meet SQLite, or meet only what is beside it, or that the benchmark or the mmap-sync crate runs, or load; and those that run
-# in the fixture, which is linked to the system's SQLite.
-set without {bench build core faults image interop readme runtimes soak step tester}
+# Tests that never meet SQLite, or meet only what is beside it, or that the benchmark or the mmap-sync crate runs, or load;
+# of a host that the system's headers make; and those that run in the fixture, which is linked to the system's SQLite.
+set without {bench build core faults host image interop readme runtimes soak step tester}
 # Tests that make text of bytes by CAST, which gives the same text in UTF-8 databases only.
 set bytewise {differential formats sql}
 # What is run again with the extension as other headers build it.
-set short {vtab plan functions status sql}
+set short {vtab plan planouter planedge functions status sql}
 
 # ---- tools ----------------------------------------------------------------------------------------
 
