@@ -199,7 +199,7 @@ COVERAGE_WITHOUT = bench demo interop readme runtimes soak
 # Versions of SQLite other than the system's, for what only an older or a newer one takes, and the tests that are run
 # there; none: without them.  Without `go` they are skipped, and their branches are missing.
 COVERAGE_HOSTS = 3.38.0 3.54.1
-COVERAGE_HOSTS_T = plan planouter planedge vtab sql querycorrupt verify
+COVERAGE_HOSTS_T = plan planouter planedge vtab sql querycorrupt verify verifyfault
 # Per cent of branches below which `make coverage` fails.  It only ever rises.
 COVERAGE_LEAST = 96
 coverage: ## which lines and branches the tests do not reach; build/coverage/report.txt and index.html

@@ -221,7 +221,8 @@ proc runTests {name label extension files countsname} {
   # A build folder of its own for the tests: an extension of its own, and programs as they are.
   set folder $dir/$label
   file mkdir $folder
-  foreach {link target} [list mmapsync.so $extension test $::product/test libmmapsync.a $::product/libmmapsync.a] {
+  foreach {link target} [list mmapsync.so $extension test $::product/test libmmapsync.a $::product/libmmapsync.a \
+      testfixture $::product/testfixture] {
     file delete $folder/$link
     file link -symbolic $folder/$link $target
   }
