@@ -137,12 +137,19 @@ static int heapPut(mmapsync_builder *b, const void *heap, uint64_t bytes, DirChu
 
 static int bytesEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, int encoding,
                        DirChunk *out) {
-  uint64_t i;
+  uint64_t i, step = s->heap_bytes / n, even = step * n == s->heap_bytes;
   out->encoding = (uint8_t)encoding;
   out->width = s->heap_bytes <= UINT16_MAX ? 2 : 4;
   if (bufferStart(b, (n + 1) * out->width, &out->data) != MMAPSYNC_OK) return b->rc;
-  for (i = 0; i < n; i++) storeWidth(b->payload + out->data, out->width, i, s->bits[i]);
+  for (i = 0; i < n; i++) {
+    even &= s->bits[i] == i * step;
+    storeWidth(b->payload + out->data, out->width, i, s->bits[i]);
+  }
   storeWidth(b->payload + out->data, out->width, n, s->heap_bytes);
+  if (even) {
+    out->flags |= CHUNK_EVEN;
+    out->base = (int64_t)step;
+  }
   return heapPut(b, s->heap, s->heap_bytes, out);
 }
 

@@ -138,7 +138,7 @@ static DataMap *copyRoom(mmapsync *h, size_t size) {
   map->refs = 1;
   map->length = size;
   map->mapped = need;
-  map->base = base;
+  map->base = map->region = base;
   return map;
 }
 
@@ -275,7 +275,6 @@ int copyRead(mmapsync *h, int anew, mmapsync_view *view) {
   about->version = t.version;
   about->word = t.sequence;
   about->valid = 1;
-  about->quick = 0;
   about->trailer = t;
   if (t.sequence > h->writer.last) h->writer.last = t.sequence;
   h->copy->refs++;
@@ -291,5 +290,6 @@ int copyRead(mmapsync *h, int anew, mmapsync_view *view) {
   view->switched = 0;
   view->pin = MMAPSYNC_PIN_AUTO;
   view->noted = 0;
+  h->views++;
   return MMAPSYNC_OK;
 }

@@ -142,7 +142,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
     goto done;
   }
   map->mapped = 0;
-  base = length ? sysMapGuarded(length, h->page, fd, &map->mapped) : NULL;
+  base = length ? sysMapGuarded(length, h->page, fd, &map->region, &map->mapped) : NULL;
   if (length && !base) {
     rc = handleSystem(h, name, "map", errno);
     free(map);
@@ -162,7 +162,7 @@ int dataMap(mmapsync *h, unsigned index, uint64_t version, uint32_t replaced) {
   map->replaced = replaced;
   if (old && !handleSame(&st, old->device, old->inode)) dataOrphan(h, index);
   h->maps[index] = map;
-  h->about.quick = 0;
+  h->prepared = 0;
   h->about.version = 0; /* it may have been of the file's other mapping */
   dataUnref(old);
 
@@ -172,7 +172,7 @@ done:
 }
 
 void dataUnmap(DataMap *map) {
-  if (map->mapped) sysUnmap((void *)(uintptr_t)map->base, map->mapped);
+  if (map->mapped) sysUnmap(map->region, map->mapped);
   stateUnref(map->state);
   free(map);
 }

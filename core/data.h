@@ -125,7 +125,8 @@ typedef struct mmapsync_map {
   State *state;        /* the state file under which it was mapped */
   const uint8_t *base; /* never NULL, 64-byte aligned */
   size_t length;       /* bytes of the file that may be read there */
-  size_t mapped;       /* bytes to unmap: with the guard */
+  void *region;        /* what is to be unmapped, with the guard ... */
+  size_t mapped;       /* ... and its bytes; 0: nothing */
   int holes;           /* most of the file takes no room: see HOLES */
   dev_t device;
   ino_t inode;

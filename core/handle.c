@@ -347,6 +347,8 @@ void handleEnd(mmapsync *h) {
 
 void handleDetach(mmapsync *h) {
   int i;
+  gateShut(h);
+  h->head.gate = &gateNone;
   /* A view may keep the descriptor open, and the lock lives as long as that does: give it back. */
   handleUnlock(h);
   for (i = 0; i < 2; i++) {
@@ -359,7 +361,7 @@ void handleDetach(mmapsync *h) {
   h->state = NULL;
   /* A channel made anew may come to the same words and numbers with other bytes. */
   h->about.version = 0;
-  h->about.quick = 0;
+  h->prepared = 0;
   h->last_version = 0;
   h->checked_version = 0;
   h->waited_version = 0;
@@ -484,6 +486,7 @@ int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out)
 
   *out = h = calloc(1, sizeof(*h));
   if (!h) return MMAPSYNC_NOMEM;
+  h->head.gate = &gateNone;
   h->writer.file[0].fd = h->writer.file[1].fd = -1;
   h->writer.drain.page.fd = h->writer.drain.slots.fd = -1;
   h->page = (size_t)sysconf(_SC_PAGESIZE);
@@ -524,7 +527,8 @@ int mmapsync_configure(mmapsync *h, const mmapsync_options *opt) {
   trust = h->opt.trust;
   rc = handleOptions(h, opt);
   if (rc != MMAPSYNC_OK) return rc;
-  h->about.quick = 0;
+  gateShut(h);
+  h->prepared = 0;
   if (opt->trust != trust) {
     copyForget(h);
     handleDetach(h);
@@ -545,6 +549,8 @@ const char *mmapsync_path(const mmapsync *h) { return h->path ? h->path : ""; }
 
 void mmapsync_close(mmapsync *h) {
   if (!h) return;
+  /* That view is the handle's own: nobody else could end it, and its slot would pin to the end of the process. */
+  while (h->head.out == GATE_ENTERED || h->entries > 0) mmapsync_leave(h);
   if (h->builder) mmapsync_build_abort(h->builder);
   if (h->writer.open) writeAbort(h);
   handleDetach(h);

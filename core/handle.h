@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "data.h"
+#include "gate.h"
 #include "mmapsync.h"
 #include "pins.h"
 #include "state.h"
@@ -26,9 +27,7 @@ typedef struct HandleAbout {
   uint64_t version; /* 0: nothing kept */
   uint64_t word;
   int valid; /* the trailer is; otherwise all of it is 0 but `kind`, which is RAW */
-  int quick; /* mmapsync_read() has given `view`, and has nothing else to do if it meets the snapshot again */
   Trailer trailer;
-  mmapsync_view view; /* what it gave */
 } HandleAbout;
 
 /* What a writer knows of readers.  Owned by drain.c. */
@@ -75,16 +74,22 @@ typedef struct HandleWriter {
 
 struct mmapsync {
   /* What a read touches. */
-  State *state;          /* the open state file; NULL until it is needed */
-  DataMap *maps[2];      /* the newest mapping of each data file, or NULL */
-  DataMap *copy;         /* of a reader that maps nothing: the newest copy, or NULL ... */
-  Trailer copied;        /* ... and its trailer */
-  HandleAbout about;     /* of the snapshot last met */
-  uint64_t last_version; /* what mmapsync_read() gave last, for `switched` */
+  struct mmapsync_head head; /* gate.h; comes first: mmapsync_enter() knows it */
+  State *state;              /* the open state file; NULL until it is needed */
+  DataMap *maps[2];          /* the newest mapping of each data file, or NULL */
+  DataMap *copy;             /* of a reader that maps nothing: the newest copy, or NULL ... */
+  Trailer copied;            /* ... and its trailer */
+  HandleAbout about;         /* of the snapshot last met */
+  uint64_t last_version;     /* what mmapsync_read() gave last, for `switched` */
   uint64_t last_sequence;
   uint64_t checked_version; /* what was last compared with its hash */
   uint64_t checked_sequence;
   uint64_t waited_version; /* what mmapsync_wait() told last */
+  int prepared;            /* gatePrepare() was called, and its mapping is the newest still */
+  uint32_t views;          /* that are held, and counted: G1 of gate.h */
+  uint32_t entries; /* mmapsync_enter() without mmapsync_leave(), when that is counted, too ... */
+  mmapsync_view entry;          /* ... by this view ... */
+  const mmapsync_view *entered; /* ... which was given as that one */
 
   mmapsync_options opt;
   HandleWriter writer;
@@ -235,6 +240,11 @@ void copyForget(mmapsync *h);
 ** the active snapshot. */
 int readPin(mmapsync *h, mmapsync_view *view);
 int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid);
+
+/* For gate.c: all of mmapsync_read(), for the first time that a snapshot is met; and of mmapsync_release(), for a
+** view that is counted. */
+int readFirst(mmapsync *h, mmapsync_view *view);
+void readRelease(mmapsync *h, mmapsync_view *view);
 
 /* For wait.c: the version word and the sequence of the newest snapshot. */
 int readLook(mmapsync *h, uint64_t *version, uint64_t *sequence);

@@ -26,7 +26,10 @@
 **     REAL    data is n doubles (width 8), or nothing (width 0): every value is the double in base
 **     TEXT    data is n+1 offsets of `width` bytes (2 or 4) into heap; value r lies between two of
 **             them, less the NUL that follows every text
-**     BLOB    the same for blobs, with the same NUL, so that both are read alike
+**     BLOB    the same for blobs, with the same NUL, so that both are read alike.  With CHUNK_EVEN all of the chunk
+**             are of one length, and base is that and 1: value r begins at r * base, and who looks one up need not
+**             wait for the memory of an offset first.  The offsets are there all the same, for who does not know
+**             the flag, and for loops that compare them
 **     DICT    data is n codes of `width` bytes (1 or 2); aux is base+1 offsets of 4 bytes into heap;
 **             the value is text number data[r]
 **     MIXED   data is n pairs of u64: the integer, or the double's bits, or the text's offset from the
@@ -132,15 +135,17 @@ _Static_assert(sizeof(DirColumn) == 64, "directory records are one cache line");
 
 #define CHUNK_SEQUENCE 1 /* flag: INT that rises by one a row */
 #define CHUNK_SPARSE   2 /* flag: rows that are NULL have no element in data */
+#define CHUNK_EVEN     4 /* flag: TEXT or BLOB of one length */
 
 typedef struct DirChunk {
   uint8_t encoding; /*  0 CHUNK_... */
   uint8_t width;    /*  1 bytes of one element of data */
-  uint16_t flags;   /*  2 CHUNK_SEQUENCE, CHUNK_SPARSE */
+  uint16_t flags;   /*  2 CHUNK_SEQUENCE, CHUNK_SPARSE, CHUNK_EVEN */
   uint32_t nulls;   /*  4 rows that are NULL */
-  int64_t base;     /*  8 INT: the least value.  REAL: the bits of the least.  DICT: its entries */
-  int64_t max;      /* 16 INT: the greatest value.  REAL: the bits of the greatest */
-  uint64_t data;    /* 24 */
+  int64_t
+      base; /*  8 INT: the least value.  REAL: the bits of the least.  DICT: its entries.  EVEN: above */
+  int64_t max;         /* 16 INT: the greatest value.  REAL: the bits of the greatest */
+  uint64_t data;       /* 24 */
   uint64_t null_bits;  /* 32 */
   uint64_t aux;        /* 40 */
   uint64_t heap;       /* 48 */
@@ -200,7 +205,7 @@ typedef struct Chunk {
   const uint8_t *aux;
   const uint8_t *heap;
   uint64_t heap_bytes;
-  int64_t base;
+  int64_t base; /* TEXT, BLOB: 0 if not EVEN */
   int64_t max;
   uint8_t encoding;
   uint8_t width;

@@ -15,6 +15,7 @@
 
 #include "handle.h"
 #include "image.h"
+#include "imagevalue.h"
 #include "order.h"
 
 #define LOOK_ROWS  64
@@ -76,15 +77,34 @@ static const char *valueWrong(const mmapsync_column_info *c, const mmapsync_valu
   return NULL;
 }
 
+/* Chunks of texts of one length: whether the offsets, which nobody then looks at, say the same. */
+static int evenLook(Look *l, int column) {
+  const mmapsync_table *t = l->t;
+  uint64_t i, e, chunks = chunkCount(t->rows, t->chunk_shift);
+  for (i = 0; i < chunks; i++) {
+    const Chunk *k = &t->columns[column].chunks[i];
+    uint64_t n = k->flags & CHUNK_SPARSE ? k->stored : chunkRows(t->rows, t->chunk_shift, i);
+    if ((k->encoding != CHUNK_TEXT && k->encoding != CHUNK_BLOB) || k->base == 0) continue;
+    for (e = 0; e <= n; e++) {
+      if (loadWidth(k->data, k->width, e) == e * (uint64_t)k->base) continue;
+      return lookWrong(l, i << t->chunk_shift, "its texts or blobs are not all of one length");
+    }
+  }
+  return MMAPSYNC_OK;
+}
+
 static int columnLook(Look *l, int column) {
   const mmapsync_column_info *c = mmapsync_column_about(l->t, column);
   mmapsync_value values[LOOK_ROWS];
   uint32_t rows[LOOK_ROWS], i, n;
   uint64_t row, nulls = 0;
+  int rc;
   l->what = "column";
   l->name = c->name;
+  rc = evenLook(l, column);
+  if (rc != MMAPSYNC_OK) return rc;
   for (row = 0; row < l->t->rows; row += n) {
-    int rc = lookPause(l, row);
+    rc = lookPause(l, row);
     if (rc != MMAPSYNC_OK) return rc;
     n = lookRows(l, row);
     for (i = 0; i < n; i++) rows[i] = (uint32_t)(row + i);

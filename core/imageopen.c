@@ -100,6 +100,9 @@ void chunkDecode(Chunk *out, const DirChunk *in, const uint8_t *payload, uint64_
   out->heap = in->heap ? payload + in->heap : NULL;
   out->heap_bytes = in->heap_bytes;
   out->base = in->base;
+  if ((in->encoding == CHUNK_TEXT || in->encoding == CHUNK_BLOB) && !(in->flags & CHUNK_EVEN)) {
+    out->base = 0;
+  }
   out->max = in->max;
   out->encoding = in->encoding;
   out->width = in->width;
@@ -129,6 +132,10 @@ static int chunkOk(const Decoder *d, const DirChunk *c, uint64_t n) {
   case CHUNK_REAL: return w == 0 || (w == 8 && bufferOk(d, c->data, n * 8));
   case CHUNK_TEXT:
   case CHUNK_BLOB:
+    if (c->flags & CHUNK_EVEN &&
+        (c->base < 1 || (n != 0 && (uint64_t)c->base > c->heap_bytes / n))) {
+      return 0;
+    }
     return (w == 2 || w == 4) && bufferOk(d, c->data, (n + 1) * (uint64_t)w) &&
            bufferOk(d, c->heap, c->heap_bytes);
   case CHUNK_DICT:

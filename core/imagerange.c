@@ -175,7 +175,10 @@ static int textCompare(const Bound *b, const mmapsync_table *t, const Column *c,
   mmapsync_value a;
   size_t na;
   int d;
-  if (k->encoding == CHUNK_TEXT && !k->null_bits) {
+  if (k->encoding == CHUNK_TEXT && !k->null_bits && k->base) {
+    from = r * (uint64_t)k->base;
+    to = from + (uint64_t)k->base;
+  } else if (k->encoding == CHUNK_TEXT && !k->null_bits) {
     from = loadWidth(k->data, k->width, r);
     to = loadWidth(k->data, k->width, r + 1);
   } else if (k->encoding == CHUNK_DICT && !k->null_bits) {

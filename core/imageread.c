@@ -65,6 +65,17 @@ static void realsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32
   }
 }
 
+/* Texts of one length. */
+static void evensGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
+                     mmapsync_value *out) {
+  uint32_t i;
+  for (i = 0; i < n; i++) {
+    out[i].type = MMAPSYNC_TEXT;
+    out[i].n = (uint32_t)(k->base - 1);
+    out[i].u.p = k->heap + (rows[i] & mask) * (uint64_t)k->base;
+  }
+}
+
 /* Texts between offsets of 2 or 4 bytes. */
 static int textsGet(const Chunk *k, uint64_t mask, const uint32_t *rows, uint32_t n,
                     mmapsync_value *out) {
@@ -129,6 +140,8 @@ int mmapsync_get_many(const mmapsync_table *t, const uint32_t *rows, uint32_t n,
       sequenceGet(k, t->chunk_mask, rows, m, out);
     } else if (k->encoding == CHUNK_REAL && k->width && !k->null_bits) {
       realsGet(k, t->chunk_mask, rows, m, out);
+    } else if (k->encoding == CHUNK_TEXT && !k->null_bits && k->base) {
+      evensGet(k, t->chunk_mask, rows, m, out);
     } else if (k->encoding == CHUNK_TEXT && !k->null_bits) {
       int rc = textsGet(k, t->chunk_mask, rows, m, out);
       if (rc != MMAPSYNC_OK) return rc;

@@ -32,6 +32,18 @@ static inline int heapValue(const Chunk *k, uint64_t from, uint64_t to, uint32_t
   return MMAPSYNC_OK;
 }
 
+/* Text or blob number r of a chunk of those. */
+static inline int bytesValue(const Chunk *k, uint64_t r, uint32_t type, mmapsync_value *out) {
+  if (k->base == 0) {
+    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1), type,
+                     out);
+  }
+  out->type = type;
+  out->n = (uint32_t)(k->base - 1);
+  out->u.p = k->heap + r * (uint64_t)k->base; /* chunkOk() has looked where the last one ends */
+  return MMAPSYNC_OK;
+}
+
 static inline int dictValue(const Chunk *k, uint64_t code, mmapsync_value *out) {
   uint64_t from, to;
   if (code >= (uint64_t)k->base) return MMAPSYNC_CORRUPT;
@@ -104,12 +116,8 @@ static inline int chunkValue(const mmapsync_table *t, const Chunk *k, uint64_t r
     out->type = MMAPSYNC_REAL;
     memcpy(&out->u.r, k->width ? (const void *)(k->data + 8 * r) : (const void *)&k->base, 8);
     return MMAPSYNC_OK;
-  case CHUNK_TEXT:
-    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
-                     MMAPSYNC_TEXT, out);
-  case CHUNK_BLOB:
-    return heapValue(k, loadWidth(k->data, k->width, r), loadWidth(k->data, k->width, r + 1),
-                     MMAPSYNC_BLOB, out);
+  case CHUNK_TEXT: return bytesValue(k, r, MMAPSYNC_TEXT, out);
+  case CHUNK_BLOB: return bytesValue(k, r, MMAPSYNC_BLOB, out);
   case CHUNK_DICT: return dictValue(k, loadWidth(k->data, k->width, r), out);
   default:
     assert(k->encoding == CHUNK_MIXED); /* chunkOk() lets no other through */
@@ -126,7 +134,9 @@ static inline void valuePrefetch(const mmapsync_table *t, int column, uint64_t r
     if (!again) __builtin_prefetch(k->null_bits + r / 8);
     if (!again || (r = sparsePlace(k, r)) >= k->stored) return;
   }
-  if (!again) {
+  if (k->encoding == CHUNK_TEXT && k->base) {
+    if (!again) __builtin_prefetch(k->heap + r * (uint64_t)k->base);
+  } else if (!again) {
     if (k->width) __builtin_prefetch(k->data + r * (k->encoding == CHUNK_MIXED ? 16 : k->width));
   } else if (k->encoding == CHUNK_TEXT || k->encoding == CHUNK_BLOB) {
     from = loadWidth(k->data, k->width, r);

@@ -87,7 +87,7 @@
 ** what was found; those that read values and keys of an image are quick, and leave only the code.
 **
 ** PERMISSION.  A reader needs read permission on the state file, P_writer and the data files.  If it may write
-** P_readers, too, a read costs a few nanoseconds; if it may not, two system calls.  What a writer of another
+** P_readers, too, a read costs a few nanoseconds (mmapsync_enter()); if it may not, two system calls.  What a writer of another
 ** kind, the mmap-sync crate, publishes can only be read by who may write the state file.
 **    In a folder that everybody may write to, a writer gets PERM for a file of another user, but for the folder's
 ** owner, and for one that has a second name.  Who can do what to whom is at the head of handle.c.
@@ -122,6 +122,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Also for programs in C of 1990, which has no such word. */
+#ifdef __GNUC__
+#define MMAPSYNC_INLINE static __inline__
+#else
+#define MMAPSYNC_INLINE static inline
 #endif
 
 #define MMAPSYNC_VERSION    "0.1.0"
@@ -228,7 +235,7 @@ void mmapsync_options_init(mmapsync_options *opt);
 int mmapsync_open(const char *path, const mmapsync_options *opt, mmapsync **out);
 
 /* Ends a handle.  Its views, images and builder must have ended before (a builder that has not is
-** aborted).  NULL is allowed. */
+** aborted, and what was entered is left).  NULL is allowed. */
 void mmapsync_close(mmapsync *h);
 
 /* Changes the options of a handle from the next call on.  MISUSE while a write is open, or if one is
@@ -277,6 +284,17 @@ int mmapsync_read(mmapsync *h, mmapsync_view *view);
 
 /* Ends a view and what came from it.  Never fails. */
 void mmapsync_release(mmapsync *h, mmapsync_view *view);
+
+/*
+** A read for a short look.  mmapsync_enter() pins as mmapsync_read() does, but *view is the handle's own, and good until
+** mmapsync_leave(); nothing is copied.  As long as the snapshot is the one that was met before, and no other view is
+** held, both are done in line, by an exchange, some loads and a few stores.  Without MMAPSYNC_PIN_SLOT, with
+** options.stamp, and by compilers that do not know GNU's atomics they are done by a call each.
+** Calls nest: the inner ones get the view of the outermost, and only the outermost leave ends it.
+** enter: as mmapsync_read().  leave: never fails, and does nothing without an enter.
+*/
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view);
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h);
 
 /* The version word of the newest snapshot, by one look at the state file; or its sequence, for which it is
 ** pinned for a moment.  Cheap.  EMPTY, and what mmapsync_read() gives. */
@@ -690,6 +708,80 @@ int mmapsync_filter_row(mmapsync_filter *f, uint64_t row);
 /* How many of the rows from *from on and below `until` match; *from becomes where to go on: `until`, or less after some
 ** hundred thousand rows, so that the caller can look whether it is to stop.  CORRUPT. */
 int mmapsync_filter_count(mmapsync_filter *f, uint64_t *from, uint64_t until, uint64_t *count);
+
+/* ---- private: what the two functions in line are made of; gate.h explains it ------------------- */
+
+/* All of it is compiled into programs: they must have this header from where they have the library. */
+
+struct mmapsync_gate {
+  uint64_t *word;           /* this handle's pin word ... */
+  uint64_t in, out;         /* ... and what it says while the view is held, and after */
+  const uint64_t *version;  /* the version word in force */
+  const uint32_t *replaced; /* of the view's file ... */
+  const uint64_t *sequence; /* the number in its trailer */
+  uint32_t noted;           /* ... as it was when the file was mapped */
+  uint32_t state; /* 0: shut; 1: open; 2: by a call only; 3: the view was given; 4: a copy of it */
+  uint32_t idle;  /* 1 or 2 */
+};
+
+/* The first bytes of a handle. */
+struct mmapsync_head {
+  struct mmapsync_gate *gate; /* never NULL */
+  uint32_t out;               /* `view` was given: 3 or 4; otherwise 0 */
+  mmapsync_view view;         /* of the snapshot that the gate is for */
+};
+
+int mmapsync_enter_slow(mmapsync *h, const mmapsync_view **view);
+void mmapsync_leave_slow(mmapsync *h);
+
+#ifdef __GNUC__
+/* R2 to R5 of state.h, if all is as it was the last time.  1; or 0, with no claim, and shut. */
+MMAPSYNC_INLINE int mmapsync_gate_enter(const struct mmapsync_head *q) {
+  struct mmapsync_gate *g = q->gate;
+  /* Before the exchange, which they would have to wait for. */
+  const uint64_t *version = g->version, *sequence = g->sequence;
+  const uint32_t *replaced = g->replaced;
+  uint64_t versionWas = q->view.version, sequenceWas = q->view.sequence;
+  uint32_t replacedWas = g->noted;
+  /* The orders, and what they pair with, are those in slotEnter() and pageReplaced(). */
+  __atomic_store_n(g->word, g->in, __ATOMIC_SEQ_CST);
+  if (__builtin_expect(__atomic_load_n(version, __ATOMIC_SEQ_CST) == versionWas, 1) &&
+      __builtin_expect(__atomic_load_n(replaced, __ATOMIC_SEQ_CST) == replacedWas, 1) &&
+      __builtin_expect(__atomic_load_n(sequence, __ATOMIC_RELAXED) == sequenceWas, 1)) {
+    return 1;
+  }
+  g->state = 0; /* who is called now does not try it once more */
+  __atomic_store_n(g->word, g->out, __ATOMIC_RELEASE);
+  return 0;
+}
+
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
+  struct mmapsync_head *q = (struct mmapsync_head *)(void *)h;
+  if (__builtin_expect(q->gate->state != 1, 0) || !mmapsync_gate_enter(q)) {
+    return mmapsync_enter_slow(h, view);
+  }
+  q->gate->state = q->out = 3;
+  *view = &q->view;
+  return MMAPSYNC_OK;
+}
+
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h) {
+  struct mmapsync_head *q = (struct mmapsync_head *)(void *)h;
+  if (__builtin_expect(q->gate->state != 3, 0)) {
+    mmapsync_leave_slow(h);
+    return;
+  }
+  q->gate->state = 1;
+  q->out = 0;
+  /* R6; as in slotLeave() */
+  __atomic_store_n(q->gate->word, q->gate->out, __ATOMIC_RELEASE);
+}
+#else
+MMAPSYNC_INLINE int mmapsync_enter(mmapsync *h, const mmapsync_view **view) {
+  return mmapsync_enter_slow(h, view);
+}
+MMAPSYNC_INLINE void mmapsync_leave(mmapsync *h) { mmapsync_leave_slow(h); }
+#endif
 
 #ifdef __cplusplus
 }

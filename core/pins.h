@@ -53,12 +53,11 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include "mmapsync.h"
 #include "slots.h"
 #include "state.h"
 #include "sys.h"
 #include "version.h"
-
-struct mmapsync_view;
 
 /* How long a writer may go without a look at lock pins: a reader that attaches waits so long, once. */
 #define WINDOW_NS UINT64_C(2000000)
@@ -72,6 +71,7 @@ typedef struct PinLock {
 
 /* What a handle knows of its pins, in memory that is wiped in a child.  All 0: not attached. */
 typedef struct Pins {
+  struct mmapsync_gate gate; /* gate.h */
   int kind;       /* by what the next view is pinned: MMAPSYNC_PIN_..., or 0: ask pinsAttach() */
   uint32_t alive; /* the process that attached; 0 in a child */
   Slot *slot;     /* NULL: no slot is claimed */
@@ -91,7 +91,7 @@ static inline int pinsForked(const State *s) {
   return s->wipes ? s->pins->alive == 0 : s->pins->alive != (uint32_t)getpid();
 }
 
-/* ---- by slot: in line, since this is the way into every read -------------------------------------- */
+/* ---- by slot: in line.  Most reads go by gate.h, and not even come here ----------------------------- */
 
 /* What claims from now on say of the handle's mappings: they are of files as they were at these values of
 ** replaced[]. */
@@ -136,15 +136,18 @@ static inline void slotLeave(Pins *p, unsigned index) {
   atomic_store_explicit(&p->slot->word, p->word, memory_order_release);
 }
 
-/* Makes a claim by slot a view's.  With `stamp`, notes since when views are held: to a tick of the clock, which is
-** enough for people and much quicker to ask for, but not before the slot was had. */
+/* Notes since when views are held: to a tick of the clock, which is enough for people and much quicker to ask for,
+** but not before the slot was had. */
+static inline void slotStamp(Pins *p) {
+  /* relaxed: for people */
+  uint64_t had = atomic_load_explicit(&p->slot->attached_ns, memory_order_relaxed);
+  uint64_t now = sysWallTick();
+  atomic_store_explicit(&p->slot->pinned_ns, now < had ? had : now, memory_order_relaxed);
+}
+
+/* Makes a claim by slot a view's; with `stamp`, says so. */
 static inline void slotKeep(Pins *p, unsigned index, int stamp) {
-  if (stamp && p->held[0] + p->held[1] == 0) {
-    /* relaxed: for people */
-    uint64_t had = atomic_load_explicit(&p->slot->attached_ns, memory_order_relaxed);
-    uint64_t now = sysWallTick();
-    atomic_store_explicit(&p->slot->pinned_ns, now < had ? had : now, memory_order_relaxed);
-  }
+  if (stamp && p->held[0] + p->held[1] == 0) slotStamp(p);
   p->held[index]++;
 }
 

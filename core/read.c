@@ -75,7 +75,6 @@ static int readShows(mmapsync *h, const DataMap *map, uint64_t version) {
   if (about->version == version && about->word == word) return 1;
 
   about->version = 0;
-  about->quick = 0;
   about->valid = t && trailerLoad(t, version, &about->trailer);
   if (!about->valid) {
     int newer = t && trailerNewer(&about->trailer, version) ? about->trailer.format : 0;
@@ -172,6 +171,7 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   unsigned index;
   int rc, round, i;
 
+  gateShut(h);
   if (h->opt.trust == MMAPSYNC_TRUST_COPY) return copyRead(h, 0, view);
   view->map = NULL;
   for (round = 0; round < ENTER_ROUNDS; round++) {
@@ -244,6 +244,7 @@ int readPin(mmapsync *h, mmapsync_view *view) {
   view->switched = 0;
   pinsKeep(h, view, note);
   if (view->pin == MMAPSYNC_PIN_SLOT) map->held++;
+  h->views++;
   return MMAPSYNC_OK;
 }
 
@@ -254,6 +255,7 @@ int readActive(mmapsync *h, uint64_t version, Trailer *out, int *valid) {
   unsigned index = versionIndex(version);
   int rc;
 
+  gateShut(h);
   *valid = 0;
   /* Even if a mapping is there: its file may have been cut short. */
   rc = dataMap(h, index, version, pageReplaced(&h->state->page, index));
@@ -322,56 +324,7 @@ static int readChecked(mmapsync *h, int check, mmapsync_view *view) {
 
 /* ---- public ----------------------------------------------------------------------------------- */
 
-/*
-** The read that meets the snapshot it met before, pins by slot, while no other view is held, and has nothing to
-** compare: most of them.  It
-** does what readPin() does, and gives the view that was given then.  1, or 0 with nothing claimed.
-*/
-static inline int readQuick(mmapsync *h, mmapsync_view *view) {
-  HandleAbout *about = &h->about;
-  State *s = h->state;
-  DataMap *map = about->view.map;
-  const TrailerShared *t;
-  uint64_t version;
-
-  if (!about->quick || s->pins->kind != MMAPSYNC_PIN_SLOT ||
-      s->pins->held[0] + s->pins->held[1] != 0) {
-    return 0;
-  }
-  version = slotEnter(s);
-  /* What the claim has said is compared: a note that readPin() took for this mapping, or an older one. */
-  if (version == about->version &&
-      s->pins->said[map->index] == pageReplaced(&s->page, map->index)) {
-    t = dataTrailer(map, about->view.size);
-    /* relaxed: slotEnter() has acquired */
-    if (atomic_load_explicit(&t->word[TRAILER_SEQUENCE_WORD], memory_order_relaxed) ==
-        about->word) {
-      map->refs++;
-      map->held++;
-      slotKeep(s->pins, map->index, h->opt.stamp);
-      *view = about->view;
-      return 1;
-    }
-  }
-  if (version != 0) slotLeave(s->pins, versionIndex(version));
-  return 0;
-}
-
-/* Keeps a view for readQuick(), if that may give it again. */
-static void readKeep(mmapsync *h, const mmapsync_view *view) {
-  HandleAbout *about = &h->about;
-  if (view->pin != MMAPSYNC_PIN_SLOT || !about->valid ||
-      h->opt.verify == MMAPSYNC_VERIFY_SNAPSHOT) {
-    return;
-  }
-  assert(about->version == view->version && h->maps[view->map->index] == view->map);
-  about->view = *view;
-  about->view.switched = 0;
-  about->quick = 1;
-}
-
-/* All of mmapsync_read(), for the first time that a snapshot is met. */
-static int readFirst(mmapsync *h, mmapsync_view *view) {
+int readFirst(mmapsync *h, mmapsync_view *view) {
   int rc = readPin(h, view);
   if (rc == MMAPSYNC_OK && h->opt.trust == MMAPSYNC_TRUST_MAP &&
       (h->opt.verify != MMAPSYNC_VERIFY_NEVER || h->state->unsure)) {
@@ -384,22 +337,13 @@ static int readFirst(mmapsync *h, mmapsync_view *view) {
     h->last_version = h->about.version;
     h->last_sequence = h->about.trailer.sequence;
   }
-  readKeep(h, view);
+  gatePrepare(h, view);
   return MMAPSYNC_OK;
 }
 
-int mmapsync_read(mmapsync *h, mmapsync_view *view) {
-  int rc = MMAPSYNC_OK;
-  handleBegin(h, "mmapsync_read");
-  if (!readQuick(h, view)) rc = readFirst(h, view);
-  handleEnd(h);
-  return rc;
-}
-
-void mmapsync_release(mmapsync *h, mmapsync_view *view) {
+void readRelease(mmapsync *h, mmapsync_view *view) {
   DataMap *map = view->map;
-  if (!map) return;
-  handleBegin(h, "mmapsync_release");
+  gateShut(h); /* in a child, this counts it */
   view->map = NULL;
   if (!map->state) {
     /* a private copy: nothing pins it */
@@ -413,7 +357,8 @@ void mmapsync_release(mmapsync *h, mmapsync_view *view) {
     }
   }
   dataUnref(map);
-  handleEnd(h);
+  h->views--;
+  gateOpen(h);
 }
 
 int mmapsync_pin_kind(const mmapsync *h) {

@@ -1,7 +1,7 @@
 /*
 ** state.h - the state file, and the protocol that readers and writers of a channel follow.
 **
-** This is the file that owns the protocol: read.c, pins.c, write.c and drain.c are its parts, and what they
+** This is the file that owns the protocol: read.c, gate.h, pins.c, write.c and drain.c are its parts, and what they
 ** say about order they say by the numbers used here.  test/model/ holds a model of it, which `make model`
 ** checks exhaustively, with and without each of its rules.
 **
@@ -36,7 +36,8 @@
 **
 **     R0  for a file that is not mapped, or not well: note[i] = replaced[i]; open P_data_i and map it.
 **         No claim is held meanwhile (but see MAPPING in read.c)
-**     R1  v = version; 0 means that nothing was published yet
+**     R1  v = version; 0 means that nothing was published yet.  (It says which file to claim first, and no more.
+**         The short way, gate.h, does without: v is the word of a view that it has had by this slot)
 **     R2  claim idx(v): by slot, the word becomes one with both notes and bit idx(v), beside the bits of views
 **         that are held; by lock, a read lock on the byte of (idx(v), note[idx(v)]); by counter,
 **         readers[idx(v)] += 1, and if it was 2^31 or more before, readers[idx(v)] = 2^30
@@ -130,10 +131,12 @@
 **      7. If the handle itself has dropped c's bit, it has found another file at the name: F is not written to.
 **      8. A compare-and-swap that clears a dead owner's bits takes nothing from a new one.  The word it expects
 **         has bit i.  Who takes the slot after the writer has met that word, and so after W2, finds the other
-**         file active in each look at `version`, R1 included, until W7; so bit i is not in its words.
+**         file active in each look at `version`, R1 included, until W7; so bit i is not in its words.  (By the
+**         short way v is from a look that it has made with this slot.)
 **  C2  Entering and leaving are wait-free: R1 to R5 are at most three loads of `version`, two claims, one
 **      taken back and a load of replaced[i].  A counter's -1 is a few tries to subtract from what is not 0;
-**      if other readers spoil them all, it subtracts at once, and adds again if it went below 0.  R0 is
+**      if other readers spoil them all, it subtracts at once, and adds again if it went below 0.  The short way
+**      adds a claim and its end, once, where it finds that it does not lead there.  R0 is
 **      system calls; it comes again only if the file has grown past what is mapped, or was replaced, since.
 **  C3  A publish ends within the grace time and its own work, whatever readers do: W3 is the only wait, the
 **      grace time is one for all pins, and when it is over each slot costs one more look.

@@ -227,15 +227,22 @@ void *sysMap(size_t n, int prot, int flags, int fd) {
   return p == MAP_FAILED ? NULL : p;
 }
 
-void *sysMapGuarded(size_t n, size_t page, int fd, size_t *mapped) {
-  size_t whole = (n + page - 1) / page * page + page;
-  void *base, *p = sysMap(whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+void *sysMapGuarded(size_t n, size_t page, int fd, void **region, size_t *mapped) {
+  size_t align = n >= SYS_LARGE ? SYS_LARGE : page;
+  size_t whole = (n + page - 1) / page * page + page + (align - page);
+  void *base, *at, *p = sysMap(whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   int err;
   if (!p) return NULL;
-  base = SYS_CALL(MapFunction, SYS_MAP)(p, n, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+  at = (void *)(((uintptr_t)p + align - 1) / align * align);
+  base = SYS_CALL(MapFunction, SYS_MAP)(at, n, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
   err = errno;
+  *region = p;
   *mapped = whole;
-  if (base != p) (void)sysUnmap(p, whole); /* it failed; or a test has put it elsewhere */
+  if (base != at) { /* it failed; or a test has put it elsewhere */
+    (void)sysUnmap(p, whole);
+    *region = base;
+    *mapped = n;
+  }
   errno = err;
   return base == MAP_FAILED ? NULL : base;
 }
@@ -291,7 +298,14 @@ int sysBytesHeld(int fd, off_t at, off_t n) {
 }
 
 int sysWipeOnFork(void *p, size_t n) {
-  return SYS_CALL(AdviseFunction, SYS_ADVISE)(p, n, MADV_WIPEONFORK);
+  AdviseFunction advise = SYS_CALL(AdviseFunction, SYS_ADVISE);
+  /* Emulators that take any advice and follow none (user-mode QEMU, for long) take this one, too, which does not
+  ** exist. */
+  if (advise(p, n, -1) == 0) {
+    errno = ENOSYS;
+    return -1;
+  }
+  return advise(p, n, MADV_WIPEONFORK);
 }
 
 int sysFutex(_Atomic uint32_t *word, int operation, uint32_t value, uint64_t ns) {

@@ -21,6 +21,8 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+#define SYS_LARGE ((size_t)2 << 20) /* bytes of a large page, where pages have 4096 */
+
 int sysOpen(const char *name, int flags, mode_t mode); /* never gives descriptor 0, 1 or 2 */
 int sysClose(int fd);
 ssize_t sysRead(int fd, void *to, size_t n);
@@ -36,8 +38,8 @@ int sysChown(int fd, uid_t owner, gid_t group); /* fchown */
 int sysTruncate(int fd, off_t length);
 int sysReserve(int fd, off_t at, off_t n);
 void *sysMap(size_t n, int prot, int flags, int fd); /* NULL on failure, not MAP_FAILED */
-void *sysMapGuarded(size_t n, size_t page, int fd, size_t *mapped); /* below */
-void *sysRemap(void *p, size_t was, size_t n);                      /* may move; NULL on failure */
+void *sysMapGuarded(size_t n, size_t page, int fd, void **region, size_t *mapped); /* below */
+void *sysRemap(void *p, size_t was, size_t n); /* may move; NULL on failure */
 int sysUnmap(void *p, size_t n);
 int sysSync(int fd);
 int sysSyncData(int fd);
@@ -58,7 +60,9 @@ uint64_t sysSteadyClock(void); /* ns since some moment; never goes back */
 ** so the order is made here: a full fence stands before that look, and one after it.
 **
 ** sysMapGuarded() maps n bytes, 1 at least, of a file for reading, and a page of zeros behind them that nobody can
-** write to: who looks there for the end of a text finds one.  *mapped is for sysUnmap().
+** write to: who looks there for the end of a text finds one.  *region and *mapped are for sysUnmap().  What is large
+** is mapped at a multiple of SYS_LARGE, so that the kernel can map it by large pages, if the file has those: a tmpfs
+** that was mounted with huge=within_size or always.
 **
 ** sysFutex() is FUTEX_WAIT for at most ns, while *word is value, or FUTEX_WAKE of at most `value`
 ** sleepers, in any process that has the word mapped.

@@ -68,7 +68,8 @@ static char checkAbout[128];       /* which of many things a case is trying, if 
 
 enum { CHECK_OK = 0, CHECK_FAILED = 40, CHECK_SKIPPED = 41 };
 
-static inline void checkFail(int line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline void checkFail(int line, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
 static inline void checkFail(int line, const char *fmt, ...) {
   va_list args;
   printf("not ok %s: line %d: %s%s", checkName, line, checkAbout, checkAbout[0] ? ": " : "");

@@ -9,6 +9,8 @@
 */
 #include "check.h"
 
+#include "data.h"
+#include "sys.h"
 #include "version.h"
 
 /* ---- names and modes -------------------------------------------------------------------------- */
@@ -704,11 +706,48 @@ static void caseRemadeUnderView(void) {
   mmapsync_close(h);
 }
 
+/* Bytes of memory that this process has mapped. */
+static size_t mappedNow(void) {
+  unsigned long pages;
+  FILE *f = fopen("/proc/self/statm", "r");
+  CHECK(f && fscanf(f, "%lu", &pages) == 1);
+  fclose(f);
+  return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A large payload is mapped where the kernel can use large pages, if the file has some; a small one takes no more
+** room than it needs; and all of it is given back. */
+static void caseLarge(void) {
+  static const size_t sizes[] = {1, SYS_LARGE - TRAILER_SIZE - 1, SYS_LARGE, 3 * SYS_LARGE + 1};
+  char *bytes = calloc(1, 3 * SYS_LARGE + 1);
+  size_t i;
+  for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    size_t before, size = sizes[i], large = trailerEnd(size) >= SYS_LARGE;
+    mmapsync *h = channelOpen();
+    mmapsync_view view;
+    bytes[size - 1] = (char)(i + 1);
+    OK(h, mmapsync_write(h, bytes, size, NULL));
+    mmapsync_close(h);
+    before = mappedNow();
+    h = channelOpen();
+    OK(h, mmapsync_read(h, &view));
+    CHECK(view.size == size && memcmp(view.data, bytes, size) == 0);
+    CHECK(((const char *)view.data)[trailerEnd(size)] == 0); /* of the guard, or before it */
+    if (large) CHECK((uintptr_t)view.data % SYS_LARGE == 0);
+    if (!large) CHECK(mappedNow() - before < size + SYS_LARGE / 2);
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+    CHECK(mappedNow() < before + SYS_LARGE / 2);
+  }
+  free(bytes);
+}
+
 static const CheckCase cases[] = {
     {"modes", caseModes},
     {"modes_replaced", caseModesReplaced},
     {"readers_grow", caseReadersGrow},
     {"shrinks", caseShrinks},
+    {"large", caseLarge},
     {"reused", caseReused},
     {"paths", casePaths},
     {"deep_folder", caseDeepFolder},

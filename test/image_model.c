@@ -123,6 +123,10 @@ static mmapsync_value randomValue(int style, uint64_t row) {
     v.type = MMAPSYNC_REAL;
     v.u.r = -0.0;
     return v;
+  /* Of one length, one with NULLs. */
+  case 10: return randomBytes(MMAPSYNC_TEXT, 7, 1);
+  case 11: return randomBytes(MMAPSYNC_BLOB, 3, 0);
+  case 12: return below(3) ? v : randomBytes(MMAPSYNC_TEXT, 5, 1);
   default: return randomValue((int)below(10), row);
   }
 }
@@ -195,7 +199,7 @@ static void modelMake(Model *m, int i) {
   snprintf(m->name, sizeof(m->name), "t%d", i);
   m->ncols = 1 + (int)below(MAX_COLS);
   m->nrows = below(10) == 0 ? below(MAX_ROWS) : below(2) ? below(300) : below(8);
-  for (c = 0; c < m->ncols; c++) m->style[c] = (int)below(12);
+  for (c = 0; c < m->ncols; c++) m->style[c] = (int)below(15);
   m->cells = malloc((m->nrows * (uint64_t)m->ncols + 1) * sizeof(*m->cells));
   for (r = 0; r < m->nrows; r++) {
     for (c = 0; c < m->ncols; c++) {

@@ -107,14 +107,14 @@ static int64_t findText(uint64_t n) {
 static int64_t findWhole(uint64_t n) {
   int64_t sum = 0;
   for (uint64_t i = 0; i < n; i++) {
-    mmapsync_view mine;
+    const mmapsync_view *mine;
     mmapsync_value v = {.type = MMAPSYNC_TEXT, .n = DATA_SKU, .u.p = draw.key[i % DRAW_KEYS].sku};
     uint64_t row;
-    check(mmapsync_read(h, &mine), "read");
-    if (!mmapsync_image_fits(image, &mine)) benchFail("the image does not fit its own snapshot");
+    check(mmapsync_enter(h, &mine), "enter");
+    if (!mmapsync_image_fits(image, mine)) benchFail("the image does not fit its own snapshot");
     check(mmapsync_find(items, kSku, &v, 1, &row), "find");
     sum += centsOf(row);
-    mmapsync_release(h, &mine);
+    mmapsync_leave(h);
   }
   return sum;
 }
@@ -212,10 +212,10 @@ static int64_t expectOpen(uint64_t n) { return (int64_t)n; }
 
 static int64_t enter(uint64_t n) {
   for (uint64_t i = 0; i < n; i++) {
-    mmapsync_view mine;
-    int rc = mmapsync_read(h, &mine);
-    if (rc != MMAPSYNC_OK) check(rc, "read");
-    mmapsync_release(h, &mine);
+    const mmapsync_view *mine;
+    int rc = mmapsync_enter(h, &mine);
+    if (rc != MMAPSYNC_OK) check(rc, "enter");
+    mmapsync_leave(h);
   }
   return 0;
 }
@@ -342,9 +342,9 @@ static const struct {
 } works[] = {
     {"api.int", "find by integer key, get", findInt, lmdbInt, expectFound, FINDS, 0},
     {"api.text", "find by text key, get", findText, lmdbText, expectFound, FINDS, 0},
-    {"api.whole", "  with pin and release", findWhole, lmdbWhole, expectFound, FINDS, 1},
+    {"api.whole", "  with enter and leave", findWhole, lmdbWhole, expectFound, FINDS, 1},
     {"api.none", "find a text key not there", findNone, lmdbNone, expectNone, FINDS, 0},
-    {"api.enter", "pin, release (LMDB: renew, reset)", enter, lmdbEnter, expectNone, ENTERS, 1},
+    {"api.enter", "enter, leave (LMDB: renew, reset)", enter, lmdbEnter, expectNone, ENTERS, 1},
     {"api.begin", "the same (LMDB: begin, abort)", enter, lmdbAnew, expectNone, ENTERS, 1},
     {"api.range", "100 rows of an index, get each", range, NULL, NULL, FINDS / 100, 0},
     {"api.column", "get a real of all, a row", column, NULL, expectColumn, 0, 0},

@@ -34,6 +34,19 @@ void loopReads(mmapsync *h, uint64_t n, unsigned char first) {
   sink = sum;
 }
 
+void loopEnters(mmapsync *h, uint64_t n, unsigned char first) {
+  uint64_t sum = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    const mmapsync_view *view;
+    int rc = mmapsync_enter(h, &view);
+    if (rc != MMAPSYNC_OK) loopCheck(h, rc, "enter");
+    sum += *(const unsigned char *)view->data;
+    mmapsync_leave(h);
+  }
+  if (sum != n * first) benchFail("enter: wrong bytes");
+  sink = sum;
+}
+
 void loopFill(char *data, size_t size) {
   uint64_t seed = size;
   for (size_t i = 0; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {

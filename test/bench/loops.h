@@ -15,7 +15,8 @@ void loopCheck(mmapsync *h, int rc, const char *what);
 /* Opens a channel.  The caller closes it. */
 mmapsync *loopOpen(const char *channel, const mmapsync_options *opt);
 
-/* Enters and leaves n reads; the payload's first byte must be `first`. */
+/* n reads, entered and left, or by a view that is released; the payload's first byte must be `first`. */
+void loopEnters(mmapsync *h, uint64_t n, unsigned char first);
 void loopReads(mmapsync *h, uint64_t n, unsigned char first);
 
 /* Fills a payload with numbers that depend on its size alone.  Puts a number into its first bytes. */

@@ -12,6 +12,7 @@
 **     raw SIZE N       the same with payloads that are there and have to be copied
 **     read SIZE N      enters and leaves N reads of what was published last
 **     checked SIZE N   the same by a handle that compares each snapshot with its hash
+**     view SIZE N      N reads by a view that is filled in and released
 **     spin MS          for MS milliseconds by the clock, enters and leaves reads of the smallest payload
 **     once MS          publishes one small payload with a grace time of MS; by the clock
 **     hold             enters a read and stays in it; answers when it is in
@@ -107,24 +108,27 @@ static uint64_t doWrite(size_t size, uint64_t *n) { return writes(size, *n, 1); 
 
 static uint64_t doRaw(size_t size, uint64_t *n) { return writes(size, *n, 0); }
 
-static uint64_t reads(size_t size, uint64_t n, int checked) {
+static uint64_t reads(size_t size, uint64_t n, int checked,
+                      void (*loop)(mmapsync *h, uint64_t n, unsigned char first)) {
   mmapsync *h = readerOf(channelOf(size), checked);
   unsigned char first = firstOf(h);
   uint64_t t = benchSpent();
-  loopReads(h, n, first);
+  loop(h, n, first);
   return benchSpent() - t;
 }
 
-static uint64_t doRead(size_t size, uint64_t *n) { return reads(size, *n, 0); }
+static uint64_t doRead(size_t size, uint64_t *n) { return reads(size, *n, 0, loopEnters); }
 
-static uint64_t doChecked(size_t size, uint64_t *n) { return reads(size, *n, 1); }
+static uint64_t doChecked(size_t size, uint64_t *n) { return reads(size, *n, 1, loopEnters); }
+
+static uint64_t doView(size_t size, uint64_t *n) { return reads(size, *n, 0, loopReads); }
 
 static uint64_t doSpin(size_t millis, uint64_t *n) {
   mmapsync *h = readerOf(channelOf(SMALL), 0);
   unsigned char first = firstOf(h);
   uint64_t t = benchSpent(), end = benchNow() + millis * 1000000u;
   do {
-    loopReads(h, BLOCK, first);
+    loopEnters(h, BLOCK, first);
     *n += BLOCK;
   } while (benchNow() < end);
   return benchSpent() - t;
@@ -176,8 +180,9 @@ static const struct {
   int words; /* behind it */
   uint64_t (*work)(size_t a, uint64_t *n);
 } commands[] = {
-    {"write", 2, doWrite}, {"raw", 2, doRaw},   {"read", 2, doRead}, {"checked", 2, doChecked},
-    {"spin", 1, doSpin},   {"once", 1, doOnce}, {"hold", 0, doHold}, {"lmdb spin", 1, doSpinLmdb},
+    {"write", 2, doWrite},     {"raw", 2, doRaw},   {"read", 2, doRead},
+    {"checked", 2, doChecked}, {"view", 2, doView}, {"spin", 1, doSpin},
+    {"once", 1, doOnce},       {"hold", 0, doHold}, {"lmdb spin", 1, doSpinLmdb},
 };
 
 static void obey(const char *line, int lmdb) {

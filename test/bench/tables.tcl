@@ -243,9 +243,14 @@ proc tables::beside {part work what ours other {name ""}} {
 
 proc tables::core {} {
   set lines {}
-  foreach {ours what} {slot "read, by slot" counter "read, by counter" lock "read, by lock"} {
+  foreach {ours what} {slot "read, by slot" view "read, by slot, a view to keep" counter "read, by counter"
+      lock "read, by lock"} {
     lappend lines [beside core read $what $ours count "atomic add, subtract"]
     lappend lines [beside core read2 "  two processes" $ours count "the same, two processes"]
+  }
+  lappend lines [beside core read "read, by slot" slot exchange "exchange of a word of one's own"]
+  if {[measured::has core write36 membarrier]} {
+    lappend lines [beside core write36 "write 36 bytes" mmapsync membarrier "membarrier(), which it goes without"]
   }
   lappend lines [beside core write36 "write 36 bytes" mmapsync pwrite "pwrite()"]
   lappend lines [beside core write4K "write 4 KiB" mmapsync memcpy "memcpy() to a mapped file"]

@@ -64,6 +64,10 @@
 **     check   the mapping of file w is good if its note is replaced[w] as it is now, after the last look
 **             at the version (CHECK_EARLY: before it).  If it is not: drop the claim, note replaced,
 **             map (NOTE_LATE: map, note), enter again from the top (MAP_AFTER_CLAIM: use it)
+**     gate    with GATE, a reader by slot that has no view may instead begin with a claim on a file of
+**             which it has had a view since it attached, without the first look (GATE_FIRST: also one of
+**             which it had not).  w = version (GATE_BLIND); if that names the other file, or the mapping
+**             is not good (GATE_UNCHECKED), drop the claim and enter from the top
 **     under   instead of that, with MAP_UNDER: map while the claim is held, if replaced is what was
 **             noted before the claim was made, and still is after the mapping.  Right only with the
 **             raise on both sides of the rename: fails with RAISE_ALWAYS
@@ -314,6 +318,9 @@ proctype reader(bit r; byte kind) {
 #ifdef SAID_AT_MAPPING
   bit has; /* a slot */
 #endif
+#ifdef GATE
+  byte had; /* files of which it has had a view: bits */
+#endif
 #ifdef CHECK_EARLY
   bit early[2];
 #endif
@@ -343,6 +350,9 @@ attach:
     }
   fi;
   STEP(slotMask[s] = 0; HAS_SLOT);
+#ifdef GATE_FIRST
+  had = 3;
+#endif
 #ifndef USED_NEVER
   STEP(
       if
@@ -379,6 +389,10 @@ attachLock:
 idle:
   if
   :: atomic { MAY(reads, READS) && VIEWS == 0 -> e = 0; LOOK; NOTED(v, noteV, claim1) }
+#ifdef GATE
+  :: atomic { kind == SLOT && MAY(reads, READS) && VIEWS == 0 && (had & 1) -> e = 0; v = 0; goto gate }
+  :: atomic { kind == SLOT && MAY(reads, READS) && VIEWS == 0 && (had & 2) -> e = 0; v = 1; goto gate }
+#endif
 #ifdef NEST
   :: atomic { kind == SLOT && MAY(reads, READS) && VIEWS == 1 ->
       e = (view[AT(r, 0)] != 0); LOOK; goto claim1 }
@@ -390,6 +404,36 @@ idle:
   :: atomic { !MAY(reads, READS) && VIEWS == 0 -> goto done }
   MORTAL
   fi;
+
+#ifdef GATE
+gate:
+  STEP(CLAIM(v));
+  if
+  :: atomic {
+      w = vIdx;
+      if
+#ifdef GATE_BLIND
+      :: true -> d_step { w = v; LOOKED(vIdx); v = 0 }
+#else
+      :: w == v -> d_step { LOOKED(w); v = 0 }
+      :: else -> d_step { w = 0; v = 0 }; goto gateBack
+#endif
+      fi
+    }
+  MORTAL
+  fi;
+  if
+#ifdef GATE_UNCHECKED
+  :: atomic { d_step { take() }; goto idle }
+#else
+  :: atomic { SHOWS(w) -> d_step { take() }; goto idle }
+  :: atomic { !SHOWS(w) -> UNLOOKED; w = 0 }
+#endif
+  MORTAL
+  fi;
+gateBack:
+  STEP(SLOT_DROP(0));
+#endif
 
 enter:
   if
@@ -446,7 +490,11 @@ check:
   if
   :: atomic {
       if
+#ifdef GATE
+      :: SHOWS(w) -> d_step { had = had | BIT(w); take() }; goto idle
+#else
       :: SHOWS(w) -> d_step { take() }; goto idle
+#endif
 #ifdef MAP_UNDER
       :: !map[AT(r, w)] && note[AT(r, w)] == replaced[w] -> goto under
       :: note[AT(r, w)] != replaced[w] -> d_step { NOTE(w) }
@@ -510,7 +558,11 @@ given:
 died:
   atomic {
     skip;
+#ifdef GATE
+    d_step { readerDies(); had = 0 };
+#else
     d_step { readerDies() };
+#endif
     if
     :: !MAY(reads, READS) -> goto done
     :: MAY(reads, READS) && kind == SLOT -> goto attach

@@ -44,6 +44,9 @@ holds | counter and counter, readers die once | -DK0=COUNTER -DK1=COUNTER -DRDEA
 One reader, which dies and comes back, and a writer that dies, as often as they like.
 holds | slot | -DK0=SLOT
 holds | slot, nested views | -DNEST
+holds | slot, through the gate | -DGATE
+holds | slot, through the gate, nested views | -DGATE -DNEST
+holds | slot, through the gate, two writers | -DGATE -DWRITERS=2
 holds | slot, publishes given up | -DABORTS=ANY
 holds | slot, nested views, publishes given up | -DNEST -DABORTS=ANY
 holds | slot, two writers | -DWRITERS=2
@@ -56,6 +59,7 @@ C3 and C5: a reader stops for good, or dies for good.
 holds | slot, reader stops for good | -DRSTOPS=1 -DWDEATHS=1
 holds | slot, reader dies for good | -DREADS=2 -DRDEATHS=1 -DWDEATHS=1
 holds | slot, writer goes on | $LIVE
+holds | slot, through the gate, writer goes on | -DGATE $LIVE
 holds | lock with windows, reader stops for good | -DK0=LOCK -DWINDOW -DRSTOPS=1 -DWDEATHS=1
 holds | lock with windows, writer goes on | -DK0=LOCK -DWINDOW $LIVE
 holds | counter, reader stops for good | -DK0=COUNTER -DRDEATHS=1 -DRSTOPS=1 -DWDEATHS=1
@@ -63,6 +67,7 @@ holds | counter, writer goes on | -DK0=COUNTER $LIVE
 holds | slot, stopped reader waited for once | $ONCE
 holds | slot, the same by two writers | $ONCE -DWRITERS=2
 holds | slot, the same with nested views | $ONCE -DNEST
+holds | slot, the same through the gate | $ONCE -DGATE
 holds | lock, stopped reader waited for once | -DK0=LOCK $ONCE
 holds | lock, the same by two writers | -DK0=LOCK $ONCE -DWRITERS=2
 
@@ -78,6 +83,9 @@ C1 | no second look at the version | -DNO_RECHECK
 C1 | the same, by lock | -DK0=LOCK -DNO_RECHECK
 C1 | the same, by counter | -DK0=COUNTER -DRDEATHS=2 -DNO_RECHECK
 C1 | claim moved without another look | -DCLAIM_MOVED
+C1 | gate: no look at the version | -DGATE -DGATE_BLIND
+C1 | gate: mapping not compared | -DGATE -DGATE_UNCHECKED
+C1 | gate: before the slot has had a view | -DGATE -DMAPPED_FIRST -DGATE_FIRST
 C1 | slots in use not announced | -DK1=SLOT -DUSED_NEVER
 
 Rules of mapping, and of replacing a file.

@@ -73,6 +73,8 @@ typedef struct Reader {
   const Role *role;
   Seat *seat;
   mmapsync *h;
+  const mmapsync_view
+      *entered; /* the copy of what was entered, and is to be left; NULL: nothing was */
   int sprint;
   uint64_t last_sequence; /* of the last read, and the number of that snapshot */
   uint64_t last_number;
@@ -144,6 +146,27 @@ static uint64_t viewCheck(const Reader *r, const mmapsync_view *v, uint64_t numb
   return 0;
 }
 
+/* Half of the outermost views are the handle's own; within one of those, mmapsync_enter() would give it again. */
+static int viewEnter(Reader *r, mmapsync_view *v) {
+  const mmapsync_view *view;
+  int rc;
+  if (r->entered || chance(2)) return mmapsync_read(r->h, v);
+  rc = mmapsync_enter(r->h, &view);
+  if (rc != MMAPSYNC_OK) return rc;
+  r->entered = v;
+  *v = *view;
+  return rc;
+}
+
+static void viewLeave(Reader *r, mmapsync_view *v) {
+  if (r->entered == v) {
+    r->entered = NULL;
+    mmapsync_leave(r->h);
+  } else {
+    mmapsync_release(r->h, v);
+  }
+}
+
 /* Reads, and checks what is known of the view at once.  1 if there is one. */
 static int viewOpen(Reader *r, mmapsync_view *v, uint64_t *number) {
   uint64_t known = atomic_load(&T->published), start, spent;
@@ -153,7 +176,7 @@ static int viewOpen(Reader *r, mmapsync_view *v, uint64_t *number) {
   uint64_t same = 0, turns = timed ? preempted() : 0;
 
   start = timed ? now() : 0;
-  rc = mmapsync_read(r->h, v);
+  rc = viewEnter(r, v);
   spent = timed ? now() - start : 0;
   if (rc == MMAPSYNC_EMPTY && known == 0) return 0;
   if (rc == MMAPSYNC_BUSY && r->role->verify != MMAPSYNC_VERIFY_NEVER) return 0;
@@ -194,7 +217,7 @@ static int viewOpen(Reader *r, mmapsync_view *v, uint64_t *number) {
 
 static void viewClose(Reader *r, mmapsync_view *v, uint64_t number, const char *when) {
   if (number) viewCheck(r, v, number, when);
-  mmapsync_release(r->h, v);
+  viewLeave(r, v);
 }
 
 /* ---- what happens in a view --------------------------------------------------------------------- */
@@ -218,7 +241,7 @@ static void viewHold(const Reader *r, const mmapsync_view *v, uint64_t number) {
 ** A child has our view and our handle.  The view holds for as long as it has our descriptors, even if we
 ** are killed meanwhile; once it has used its handle, for as long as we live.
 */
-static void viewFork(Reader *r, const mmapsync_view *v, uint64_t number) {
+static void viewFork(Reader *r, mmapsync_view *v, uint64_t number) {
   pid_t parent = getpid(), pid = fork();
   mmapsync_view own;
   uint64_t other;
@@ -251,7 +274,7 @@ static void viewFork(Reader *r, const mmapsync_view *v, uint64_t number) {
       if (getppid() == parent) torn(r, v, "in a child that has attached anew", f.what);
     }
   }
-  mmapsync_release(r->h, (mmapsync_view[]){*v});
+  viewLeave(r, v);
   mmapsync_close(r->h);
   _exit(0);
 }
@@ -271,6 +294,7 @@ static void readNested(Reader *r) {
     i = (size_t)chance(n);
     viewClose(r, &view[i], number[i], "at the end of a nested view");
     n--;
+    if (r->entered == &view[n]) r->entered = &view[i];
     view[i] = view[n];
     number[i] = number[n];
     jitter();
