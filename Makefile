@@ -209,14 +209,13 @@ coverage: ## which lines and branches the tests do not reach; build/coverage/rep
 	@$(MAKE) --no-print-directory BUILD=build/coverage CFLAGS='-O0 -g' EXTRA='$(COVERAGE_FLAGS)' \
 	  TEST_EXTRA='-O1 $(COVERAGE_TEST_FLAGS)' LIBS='$(LIBS) -lgcov' all $(patsubst $(BUILD)/%,build/coverage/%,$(TEST_BIN))
 	@find build/coverage -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch; chmod -R a+rwX build/coverage
-	@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' tclsh test/run.tcl \
-	  $(or $(T),$(filter-out $(COVERAGE_WITHOUT),$(basename $(notdir $(wildcard test/*.test)))))
-	$(if $(COVERAGE_HOSTS),@MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)' \
-	  tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS))
-	@gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
+	@rc=0; export MMAPSYNC_BUILD=build/coverage MMAPSYNC_COVERAGE=1 CC='$(CC)'; \
+	tclsh test/run.tcl $(or $(T),$(filter-out $(COVERAGE_WITHOUT),$(basename $(notdir $(wildcard test/*.test))))) || rc=1; \
+	$(if $(COVERAGE_HOSTS),tclsh test/hosts/hosts.tcl -only '$(COVERAGE_HOSTS_T)' $(COVERAGE_HOSTS) || rc=1;) \
+	gcovr -r . -f core/ -f ext/ --exclude-unreachable-branches --exclude-throw-branches \
 	  --html-details build/coverage/index.html --txt build/coverage/report.txt --branches \
-	  --fail-under-branch $(COVERAGE_LEAST) --print-summary build/coverage/obj; rc=$$?; \
-	  tail -n +6 build/coverage/report.txt; exit $$rc
+	  --fail-under-branch $(COVERAGE_LEAST) --print-summary build/coverage/obj || rc=$$?; \
+	tail -n +6 build/coverage/report.txt; exit $$rc
 
 lint-deps: ## install what `make lint`, model, coverage and valgrind take
 	@test/deps.sh $(DEPS_LINT)

@@ -364,7 +364,7 @@ static void loadFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   (void)argc;
   (void)argv;
   if (rc == SQLITE_OK) {
-    sqlite3_result_text(ctx, "loaded", -1, SQLITE_STATIC);
+    sqlite3_result_int(ctx, 1);
   } else {
     sqlite3_result_error_code(ctx, rc);
   }
