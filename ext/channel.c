@@ -69,7 +69,7 @@ int registryUtf16(Registry *p, int *pbUtf16) {
     z = (const char *)sqlite3_column_text(pStmt, 0);
   }
   *pbUtf16 = z == NULL || sqlite3_stricmp(z, "UTF-8") != 0; /* without an answer, the careful one */
-  return rc == SQLITE_OK ? sqlite3_finalize(pStmt) : rc;    /* which tells of what failed meanwhile */
+  return rc == SQLITE_OK ? sqlite3_finalize(pStmt) : rc; /* which tells of what failed meanwhile */
 }
 
 VtabTable **registryTables(Registry *p) { return &p->pTables; }

@@ -202,6 +202,9 @@ int functionAdd(sqlite3 *db, Registry *p, const char *zName, int nArg, int flags
 /* Makes rc and the sentence zErr (freed here; may be NULL) the function's result. */
 void functionFail(sqlite3_context *pCtx, int rc, char *zErr);
 
+/* The bytes of a value that is text or a blob, as they are, never NULL.  SQLITE_OK or SQLITE_NOMEM. */
+int functionBytes(sqlite3_value *pVal, const void **ppBytes, size_t *pn);
+
 /* A text or blob as text of its own (sqlite3_malloc); zWhat says in the sentence what was expected. */
 int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
                  char **pzErr);

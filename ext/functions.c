@@ -70,6 +70,18 @@ int functionExpected(const char *zWhere, const char *zWhat, sqlite3_value *pVal,
   return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
 }
 
+int functionBytes(sqlite3_value *pVal, const void **ppBytes, size_t *pn) {
+  if (sqlite3_value_type(pVal) == SQLITE_TEXT) {
+    *ppBytes = sqlite3_value_text(pVal); /* before its length, which is that of UTF-8 */
+    *pn = (size_t)sqlite3_value_bytes(pVal);
+    return *ppBytes == NULL ? SQLITE_NOMEM : SQLITE_OK;
+  }
+  *pn = (size_t)sqlite3_value_bytes(
+      pVal); /* before: a zeroblob that cannot be made has none any more */
+  *ppBytes = *pn == 0 ? "" : sqlite3_value_blob(pVal);
+  return *ppBytes == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
 int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char **pzOut,
                  char **pzErr) {
   int eType = sqlite3_value_type(pVal);
@@ -79,16 +91,14 @@ int functionText(const char *zFunc, const char *zWhat, sqlite3_value *pVal, char
   if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
     return functionExpected(zFunc, zWhat, pVal, pzErr);
   }
-  p = eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
-  n = (size_t)sqlite3_value_bytes(pVal);
-  if (p == NULL && (n > 0 || eType == SQLITE_TEXT)) return SQLITE_NOMEM;
-  if (n > 0 && memchr(p, 0, n) != NULL) {
+  if (functionBytes(pVal, &p, &n) != SQLITE_OK) return SQLITE_NOMEM;
+  if (memchr(p, 0, n) != NULL) {
     *pzErr = sqlite3_mprintf("%s: expected %s, found a NUL byte in it", zFunc, zWhat);
     return *pzErr == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
   }
   *pzOut = sqlite3_malloc64(n + 1);
   if (*pzOut == NULL) return SQLITE_NOMEM;
-  if (n > 0) memcpy(*pzOut, p, n);
+  memcpy(*pzOut, p, n);
   (*pzOut)[n] = '\0';
   return SQLITE_OK;
 }

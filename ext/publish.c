@@ -59,9 +59,9 @@ static int writeRefused(sqlite3 *db, char **pzErr) {
 ** writes a new one, at once.
 */
 static int writeReads(Channel *pChannel, char **pzErr) {
-  uint64_t version;
+  uint64_t version = pChannel->view.version;
   if (pChannel->nPin == 0 || pChannel->view.pin != MMAPSYNC_PIN_COUNTER) return SQLITE_OK;
-  if (mmapsync_version(pChannel->h, &version) != MMAPSYNC_OK) return SQLITE_OK;
+  (void)mmapsync_version(pChannel->h, &version); /* who cannot see it cannot write either */
   if ((pChannel->view.version & 1) == (version & 1)) return SQLITE_OK;
   *pzErr = sqlite3_mprintf("\"%s\": this connection still reads the older snapshot: finish its "
                            "statements first",
@@ -244,8 +244,8 @@ static int publishValue(mmapsync_builder *pBuilder, sqlite3_stmt *pStmt, int i) 
     mmapsync_build_text(pBuilder, pBytes, (size_t)n);
     break;
   case SQLITE_BLOB:
+    n = sqlite3_value_bytes(pVal); /* before: a zeroblob that cannot be made has none any more */
     pBytes = sqlite3_value_blob(pVal); /* NULL for an empty one */
-    n = sqlite3_value_bytes(pVal);
     if (pBytes == NULL && n > 0) return SQLITE_NOMEM;
     mmapsync_build_blob(pBuilder, pBytes == NULL ? "" : pBytes, (size_t)n);
     break;
@@ -432,12 +432,7 @@ static int writeBytes(const char *zFunc, sqlite3_value *pVal, const void **ppByt
   if (eType != SQLITE_TEXT && eType != SQLITE_BLOB) {
     return functionExpected(zFunc, "text or a blob", pVal, pzErr);
   }
-  *ppBytes =
-      eType == SQLITE_TEXT ? (const void *)sqlite3_value_text(pVal) : sqlite3_value_blob(pVal);
-  *pn = (size_t)sqlite3_value_bytes(pVal);
-  if (*ppBytes != NULL) return SQLITE_OK;
-  *ppBytes = "";
-  return *pn > 0 || eType == SQLITE_TEXT ? SQLITE_NOMEM : SQLITE_OK;
+  return functionBytes(pVal, ppBytes, pn);
 }
 
 /*

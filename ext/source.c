@@ -32,6 +32,7 @@
 **
 ** All names reach SQL through %w between double quotes, so no name can end its quotes.
 */
+#include "always.h"
 #include "source.h"
 
 #include <assert.h>
@@ -96,9 +97,10 @@ const char *sourceShow(SourceWork *p) { return valueClip(p->zShow, p->zSpec, CLI
 ** What SQLite said about the source.
 */
 static int sourceSqlError(SourceWork *p, int rc) {
+  const char *zWhat = p->zName;
   if (rc == SQLITE_NOMEM) return rc;
-  return sourceError(p, rc, "\"%s\": %s", p->zName != NULL ? p->zName : sourceShow(p),
-                     sqlite3_errmsg(p->db));
+  if (zWhat == NULL) zWhat = sourceShow(p); /* it was not found yet */
+  return sourceError(p, rc, "\"%s\": %s", zWhat, sqlite3_errmsg(p->db));
 }
 
 /*
@@ -251,7 +253,7 @@ static int findHidden(SourceWork *p, sqlite3_stmt *pSchemas, const char *zName) 
   while (rc == SQLITE_OK && !bFound && (rc = sqlite3_step(pSchemas)) == SQLITE_ROW) {
     rc = findInSchema(p, sourceText(pSchemas, 0), zName, &bFound);
   }
-  if (rc == SQLITE_OK && bFound) {
+  if (rc == SQLITE_OK) { /* another was found */
     return sourceError(p, SQLITE_ERROR,
                        "\"%s\" is a table of a channel and hides another: publish "
                        "\"%s.%s\" or \"%s.%s\"",
@@ -397,7 +399,8 @@ static int columnCollation(SourceWork *p, int c) {
   const char *zColl = NULL;
   int rc = sqlite3_table_column_metadata(p->db, p->zSchema, p->zName, p->aColumn[c].name, NULL,
                                          &zColl, NULL, NULL, NULL);
-  if (rc != SQLITE_OK) return sourceSqlError(p, rc);
+  /* The pragma has just listed this column, and what it has read of the schema is held by a transaction. */
+  if (NEVER(rc != SQLITE_OK)) return sourceSqlError(p, rc);
   p->aInfo[c].eColl = valueCollation(zColl);
   p->aColumn[c].collation = p->aInfo[c].eColl == COLL_CUSTOM
                                 ? sourcePrint(p, "%s", zColl)

@@ -63,12 +63,12 @@ static int addKey(SourceWork *p, const char *zName, unsigned flags, const mmapsy
     aKey = sourceRoom(p, p->aKey, n, sizeof(*aKey));
     if (aKey == NULL) return SQLITE_NOMEM;
     p->aKey = aKey;
-    for (i = 0; zName == NULL && i < nPart; i++) {
-      if (i == 0) zName = "";
-      zName = sourcePrint(p, "%s%s%s", zName, i == 0 ? "" : ", ", p->aColumn[aPart[i].column].name);
-      if (zName == NULL) return SQLITE_NOMEM;
-    }
     aKey[n].name = zName;
+    for (i = 0; zName == NULL && i < nPart; i++) {
+      aKey[n].name = sourcePrint(p, "%s%s%s", i == 0 ? "" : aKey[n].name, i == 0 ? "" : ", ",
+                                 p->aColumn[aPart[i].column].name);
+      if (aKey[n].name == NULL) return SQLITE_NOMEM;
+    }
     aKey[n].flags = flags;
     aKey[n].parts = aPart;
     aKey[n].nparts = nPart;

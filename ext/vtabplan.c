@@ -446,12 +446,13 @@ static int opTrusted(int op) {
 
 /*
 ** Whether a term finds at least the rows that it should, whatever its collation may be in truth: what equals a value by
-** BINARY equals it by each of the others.  It is then checked again (termOmits()).
+** BINARY equals it by each of the others.  It is then checked again (termOmits()).  To be asked for one whose collation
+** is not its column's.
 */
-static int termWider(const VtabTable *p, const PlanTerm *pTerm, int eColl) {
+static int termWider(const VtabTable *p, const PlanTerm *pTerm) {
   const DeclColumn *pCol = &p->aCol[pTerm->iCol];
   return (pTerm->op == MMAPSYNC_EQ || pTerm->op == MMAPSYNC_IS) && pCol->eColl == MMAPSYNC_BINARY &&
-         pCol->aff < AFF_NUMERIC && eColl != MMAPSYNC_BINARY;
+         pCol->aff < AFF_NUMERIC;
 }
 
 /*
@@ -517,7 +518,7 @@ static int planTerm(PlanWork *w, int i, PlanTerm *pTerm, sqlite3_value **ppValue
   if (pTerm->iCol >= 0) {
     eColl = valueCollation(sqlite3_vtab_collation(w->pInfo, i));
     if (eColl < 0) return 0;
-    if (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL && !termWider(p, pTerm, eColl)) {
+    if (eColl != p->aCol[pTerm->iCol].eColl && *ppValue == NULL && !termWider(p, pTerm)) {
       return 0;
     }
     pTerm->eColl = (unsigned char)eColl;

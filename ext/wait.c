@@ -84,9 +84,9 @@ static sqlite3_int64 slowClock(void) {
 static int slowTimeout(sqlite3 *db) {
   sqlite3_stmt *pStmt = NULL;
   int n = 0;
-  if (sqlite3_prepare_v2(db, "PRAGMA busy_timeout", -1, &pStmt, NULL) == SQLITE_OK &&
-      sqlite3_step(pStmt) == SQLITE_ROW) {
-    n = sqlite3_column_int(pStmt, 0);
+  if (sqlite3_prepare_v2(db, "PRAGMA busy_timeout", -1, &pStmt, NULL) == SQLITE_OK) {
+    (void)sqlite3_step(pStmt);
+    n = sqlite3_column_int(pStmt, 0); /* 0 where there is no row */
   }
   sqlite3_finalize(pStmt);
   return n;

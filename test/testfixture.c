@@ -27,7 +27,7 @@
 **                                              whether anybody has its writer's lock
 **
 ** and, in SQL, value_text(N, ENDS): N zero bytes as the extension hands out a text of an image (value.c); and
-** load_again(), which loads the extension once more.
+** load_again(), which loads the extension once more; and the module hidden, whose tables have no column to be seen.
 **
 ** One fault is set at a time.  N counts from 1; 0: none fails.
 **
@@ -347,10 +347,13 @@ COMMAND(leftCommand) {
 /* More bytes than there is memory: what reads them all would take long. */
 static void textFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   const size_t most = (size_t)UINT32_MAX + 1;
+  mmapsync_value text = {.type = MMAPSYNC_TEXT};
   char *p = mmap(NULL, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   (void)argc;
   if (p == MAP_FAILED) return;
-  valueText(ctx, p, (uint32_t)sqlite3_value_int64(argv[0]), sqlite3_value_int(argv[1]));
+  text.u.p = p;
+  text.n = (uint32_t)sqlite3_value_int64(argv[0]);
+  valueResult(ctx, &text, sqlite3_value_int(argv[1]));
   munmap(p, most);
 }
 
@@ -361,12 +364,43 @@ static void loadFunc(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   (void)argc;
   (void)argv;
   if (rc == SQLITE_OK) {
-    sqlite3_result_text(ctx, "loaded", -1, SQLITE_STATIC);
+    sqlite3_result_int(ctx, 1);
   } else {
     sqlite3_result_error_code(ctx, rc);
   }
   sqlite3_free(err);
 }
+
+/* A virtual table that shows no column. */
+static int hiddenConnect(sqlite3 *db, void *arg, int argc, const char *const *argv,
+                         sqlite3_vtab **out, char **err) {
+  int rc = sqlite3_declare_vtab(db, "CREATE TABLE x(a HIDDEN, b HIDDEN)");
+  (void)arg;
+  (void)argc;
+  (void)argv;
+  (void)err;
+  if (rc != SQLITE_OK) return rc;
+  *out = sqlite3_malloc64(sizeof(**out));
+  if (!*out) return SQLITE_NOMEM;
+  memset(*out, 0, sizeof(**out));
+  return SQLITE_OK;
+}
+static int hiddenDisconnect(sqlite3_vtab *table) {
+  sqlite3_free(table);
+  return SQLITE_OK;
+}
+static int hiddenPlan(sqlite3_vtab *table, sqlite3_index_info *info) {
+  (void)table;
+  (void)info;
+  return SQLITE_OK;
+}
+static const sqlite3_module hiddenModule = {
+    .xCreate = hiddenConnect,
+    .xConnect = hiddenConnect,
+    .xBestIndex = hiddenPlan,
+    .xDisconnect = hiddenDisconnect,
+    .xDestroy = hiddenDisconnect,
+};
 
 static int functions(sqlite3 *db, char **err, const struct sqlite3_api_routines *api) {
   int rc;
@@ -374,7 +408,9 @@ static int functions(sqlite3 *db, char **err, const struct sqlite3_api_routines 
   (void)api;
   rc = sqlite3_create_function(db, "value_text", 2, SQLITE_UTF8, NULL, textFunc, NULL, NULL);
   if (rc != SQLITE_OK) return rc;
-  return sqlite3_create_function(db, "load_again", 0, SQLITE_UTF8, NULL, loadFunc, NULL, NULL);
+  rc = sqlite3_create_function(db, "load_again", 0, SQLITE_UTF8, NULL, loadFunc, NULL, NULL);
+  if (rc != SQLITE_OK) return rc;
+  return sqlite3_create_module(db, "hidden", &hiddenModule, NULL);
 }
 
 static int start(Tcl_Interp *in) {

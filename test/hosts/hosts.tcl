@@ -193,7 +193,7 @@ proc buildScript {name version options} {
   if {[stale $dir/sqlite3.o $src/sqlite3.c $dir/options]} {
     lappend script "$cc -w -O0 -g1 -fPIC $quoted -Dsqlite3_sourceid=hostOwnSourceId -c -o $dir/sqlite3.o $src/sqlite3.c"
   }
-  lappend script "$cc $dialect -Werror -fPIC -I$src $quoted -c -o $dir/host.o $::home/host.c"
+  lappend script "$cc $dialect -Werror -fPIC -isystem $src $quoted -c -o $dir/host.o $::home/host.c"
   # What the system's programs are linked to and this build has not got.
   lappend script "nm --defined-only $dir/sqlite3.o | sed -n 's/.* T //p' | sort > $dir/have"
   lappend script "echo sqlite3_sourceid >> $dir/have; sort -o $dir/have $dir/have"
@@ -202,7 +202,7 @@ proc buildScript {name version options} {
   if {[llength $::only]} {return [join $script \n]}
   # The extension with these headers, as the Makefile builds it otherwise.
   set core [lsort [glob $::product/obj/core/*.o]]
-  set flags "$dialect -Werror -fPIC -fvisibility=hidden -O1 -g -I$src -I$root/core -I$root/ext"
+  set flags "$dialect -Werror -fPIC -fvisibility=hidden -O1 -g -isystem $src -I$root/core -I$root/ext"
   lappend script "$cc $flags -shared -Wl,-z,defs -o $dir/mmapsync.so $root/ext/*.c $core -lm"
   # Of the options, those that take calls away must be the same for a static one.
   append flags " [lsearch -all -inline $options -DSQLITE_OMIT_INCRBLOB]"
@@ -221,7 +221,8 @@ proc runTests {name label extension files countsname} {
   # A build folder of its own for the tests: an extension of its own, and programs as they are.
   set folder $dir/$label
   file mkdir $folder
-  foreach {link target} [list mmapsync.so $extension test $::product/test libmmapsync.a $::product/libmmapsync.a] {
+  foreach {link target} [list mmapsync.so $extension test $::product/test libmmapsync.a $::product/libmmapsync.a \
+      {*}[expr {[llength $::only] ? [list testfixture $::product/testfixture] : {}}]] {
     file delete $folder/$link
     file link -symbolic $folder/$link $target
   }
