@@ -600,13 +600,14 @@ static void caseForeignWriter(void) {
 
 /* ---- a damaged channel ------------------------------------------------------------------------ */
 
-/* A trailer in which all is right but its sequence, which no writer can have come to, is none: the bytes are as another
+/* A trailer in which all is right but its sequence, which no writer can have come to, or its checksum, is none: the bytes are as another
 ** kind of writer leaves them. */
 static void caseSequence(void) {
   static const struct {
     uint64_t sequence;
-    int is;
+    int is; /* -1: but for a bit that its checksum tells of */
   } some[] = {{1, 1},
+              {1, -1},
               {77, 1},
               {SEQUENCE_MOST - 1, 1},
               {0, 0},
@@ -624,12 +625,13 @@ static void caseSequence(void) {
     CHECK(fileGet("_state", &t.version, 8) == 8);
     t = (Trailer){.kind = MMAPSYNC_KIND_RAW, .version = t.version, .sequence = some[i].sequence};
     trailerStore(&shared, &t);
+    if (some[i].is < 0) ((uint8_t *)&shared)[offsetof(Trailer, time_ns)] ^= 1;
     filePoke("_data_0", (off_t)trailerAt(10), &shared, sizeof(shared));
     h = channelOpen();
     OK(h, mmapsync_read(h, &view));
     SHOWS(&view, "a snapshot");
-    CHECK(view.sequence == (some[i].is ? some[i].sequence : 0));
-    CHECK(view.pin == (some[i].is ? MMAPSYNC_PIN_SLOT : MMAPSYNC_PIN_COUNTER));
+    CHECK(view.sequence == (some[i].is > 0 ? some[i].sequence : 0));
+    CHECK(view.pin == (some[i].is > 0 ? MMAPSYNC_PIN_SLOT : MMAPSYNC_PIN_COUNTER));
     mmapsync_release(h, &view);
     mmapsync_close(h);
   }
