@@ -460,6 +460,8 @@ static void casePinsDamaged(void) {
     if (unfinished == 1) filePut("_writer", "", 0);
     if (unfinished == 2) fileRemove("_writer");
     h = channelOpen();
+    OK(h, mmapsync_publishing(h, &progress));
+    CHECK(progress.phase == MMAPSYNC_PHASE_IDLE && progress.pid == 0);
     OK(h, mmapsync_read(h, &view));
     SHOWS(&view, "one");
     CHECK(view.pin == MMAPSYNC_PIN_COUNTER);
@@ -597,6 +599,43 @@ static void caseForeignWriter(void) {
 }
 
 /* ---- a damaged channel ------------------------------------------------------------------------ */
+
+/* A trailer in which all is right but its sequence, which no writer can have come to, or its checksum, is none: the bytes are as another
+** kind of writer leaves them. */
+static void caseSequence(void) {
+  static const struct {
+    uint64_t sequence;
+    int is; /* -1: but for a bit that its checksum tells of */
+  } some[] = {{1, 1},
+              {1, -1},
+              {77, 1},
+              {SEQUENCE_MOST - 1, 1},
+              {0, 0},
+              {SEQUENCE_MOST, 0},
+              {SEQUENCE_MOST + 1, 0},
+              {UINT64_MAX, 0}};
+  mmapsync *h = channelOpen();
+  size_t i;
+  WRITE(h, "a snapshot");
+  mmapsync_close(h);
+  for (i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+    TrailerShared shared;
+    Trailer t;
+    mmapsync_view view;
+    CHECK(fileGet("_state", &t.version, 8) == 8);
+    t = (Trailer){.kind = MMAPSYNC_KIND_RAW, .version = t.version, .sequence = some[i].sequence};
+    trailerStore(&shared, &t);
+    if (some[i].is < 0) ((uint8_t *)&shared)[offsetof(Trailer, time_ns)] ^= 1;
+    filePoke("_data_0", (off_t)trailerAt(10), &shared, sizeof(shared));
+    h = channelOpen();
+    OK(h, mmapsync_read(h, &view));
+    SHOWS(&view, "a snapshot");
+    CHECK(view.sequence == (some[i].is > 0 ? some[i].sequence : 0));
+    CHECK(view.pin == (some[i].is > 0 ? MMAPSYNC_PIN_SLOT : MMAPSYNC_PIN_COUNTER));
+    mmapsync_release(h, &view);
+    mmapsync_close(h);
+  }
+}
 
 /* The active data file is gone, or too short: readers say so; the next publish mends it. */
 static void caseDataLost(void) {
@@ -766,6 +805,7 @@ static const CheckCase cases[] = {
     {"pins_damaged", casePinsDamaged},
     {"state_foreign", caseStateForeign},
     {"foreign_writer", caseForeignWriter},
+    {"sequence", caseSequence},
     {"data_lost", caseDataLost},
     {"data_cut", caseDataCut},
     {"remade", caseRemade},

@@ -655,6 +655,9 @@ static void caseCopySentences(void) {
   filePoke("_data_0", 8000, "x", 1);
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT,
         "\"%s_data_0\": no valid trailer: only a snapshot with its hash can be copied", checkPath);
+  CHECK(truncate(fileName("_data_0"), 8010) == 0); /* which ends in the midst of it */
+  FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT,
+        "\"%s_data_0\": no valid trailer: only a snapshot with its hash can be copied", checkPath);
   CHECK(truncate(fileName("_data_0"), 7999) == 0);
   FAILS(h, mmapsync_read(h, &view), MMAPSYNC_CORRUPT,
         "\"%s_data_0\": expected at least 8000 bytes, found 7999", checkPath);
