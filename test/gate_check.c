@@ -692,6 +692,29 @@ static void caseVerifyNow(void) {
   mmapsync_close(w);
 }
 
+/* A payload without our trailer, read by slot because that is asked for, has no sequence by which its coming back could
+** be told: the gate stays shut, and a read by the long way is as right. */
+static void caseForeign(void) {
+  mmapsync *w = openWriter(GRACE_MS), *h;
+  const mmapsync_view *view;
+  uint64_t i, word;
+  PUBLISH(w, 1, 100, NULL);
+  PUBLISH(w, 2, 100, NULL);
+  h = readerWarm(2);
+  for (i = 0; i < 3; i++) {
+    word = versionMake(i % 2, 8, 7 + i);
+    filePoke(i % 2 ? "_data_1" : "_data_0", 0, &word, sizeof(word));
+    filePoke("_state", 0, &word, sizeof(word));
+    OK(h, mmapsync_enter(h, &view));
+    CHECK(view->pin == MMAPSYNC_PIN_SLOT && view->sequence == 0 && view->size == 8);
+    CHECK(memcmp(view->data, &word, 8) == 0 && pinned(w) == fileOf(view));
+    mmapsync_leave(h);
+    CHECK(pinned(w) == 0 && h->head.gate->state == GATE_SHUT);
+  }
+  mmapsync_close(h);
+  mmapsync_close(w);
+}
+
 static const CheckCase cases[] = {
     {"enters", caseEnters},
     {"copy", caseCopy},
@@ -711,6 +734,7 @@ static const CheckCase cases[] = {
     {"stamp", caseStamp},
     {"verify", caseVerify},
     {"verify-now", caseVerifyNow},
+    {"foreign", caseForeign},
     {NULL, NULL},
 };
 

@@ -459,6 +459,31 @@ static void caseCounterStopped(void) {
   mmapsync_close(writer);
 }
 
+/* A view by counter that was given up, and then the same bytes come to its file again: the word is what it was, and
+** only the sequence tells that the count there now is another's. */
+static void caseCounterSameWord(void) {
+  mmapsync *writer = channelOpenGrace(1);
+  mmapsync *late = channelOpenPins(MMAPSYNC_PIN_COUNTER);
+  mmapsync *other = channelOpenPins(MMAPSYNC_PIN_COUNTER);
+  mmapsync_result done;
+  mmapsync_view view, newer;
+
+  WRITE(writer, "one");
+  OK(late, mmapsync_read(late, &view));
+  WRITE(writer, "two");
+  OK(writer, mmapsync_write(writer, "one", 3, &done));
+  CHECK(done.reset == 1 && done.version == view.version && done.sequence == 3);
+  OK(other, mmapsync_read(other, &newer));
+  COUNTS(writer, 1, 0);
+  mmapsync_release(late, &view);
+  COUNTS(writer, 1, 0);
+  mmapsync_release(other, &newer);
+  COUNTS(writer, 0, 0);
+  mmapsync_close(other);
+  mmapsync_close(late);
+  mmapsync_close(writer);
+}
+
 static const CheckCase cases[] = {
     {"short", caseGraceShort},
     {"dead", caseGraceDead},
@@ -472,6 +497,7 @@ static const CheckCase cases[] = {
     {"held_most", caseHeldMost},
     {"own_left", caseOwnLeft},
     {"counter_stopped", caseCounterStopped},
+    {"counter_same_word", caseCounterSameWord},
     {NULL, NULL},
 };
 
