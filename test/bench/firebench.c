@@ -12,8 +12,7 @@
 **   wal quiet        a file in WAL mode, all of it mapped; nobody writes
 **   wal fire         the writer gives all rows another price in one transaction, and again, and again
 **
-** With two processors the reader has one and the writer the other: it is told to build keys by one thread, as a
-** publisher should be whose readers are in a hurry.  A time is from before the first
+** With two processors the reader has one and the writer the other.  A time is from before the first
 ** parameter is bound to after the statement is reset, as the caller sees it: it holds the scheduler's
 ** doings and the machine's other work too, in the quiet loads as in the others, which is what the quiet ones
 ** are there to tell.  A lookup that is late delays the next, which then is not counted as waiting.
@@ -92,7 +91,6 @@ static sqlite3 *openWriter(int place, char *where) {
            "CREATE VIEW items AS SELECT id, sku, name, category, price + n AS price, qty, created,"
            " updated, discount FROM generation, base",
            dataSchema, file);
-    sqlRun(db, "SELECT mmapsync_config(%Q, 'threads', 1)", where);
     sqlPublish(db, where, SOURCES);
     sqlPublish(db, where, SOURCES); /* the second data file */
   }
