@@ -137,7 +137,7 @@ static int heapPut(mmapsync_builder *b, const void *heap, uint64_t bytes, DirChu
 
 static int bytesEncode(mmapsync_builder *b, const StageColumn *s, uint64_t n, int encoding,
                        DirChunk *out) {
-  uint64_t i, step = s->heap_bytes / n, even = step * n == s->heap_bytes;
+  uint64_t i, step = n > 1 ? s->bits[1] : s->heap_bytes, even = n * step == s->heap_bytes;
   out->encoding = (uint8_t)encoding;
   out->width = s->heap_bytes <= UINT16_MAX ? 2 : 4;
   if (bufferStart(b, (n + 1) * out->width, &out->data) != MMAPSYNC_OK) return b->rc;
