@@ -164,20 +164,9 @@ static void caseMany(void) {
 
 /* ---- lies ----------------------------------------------------------------------------------------- */
 
-/* The record of a chunk, in `good`. */
-static DirChunk *chunkRecord(int column) {
-  ImageHeader hdr;
-  DirTable t;
-  DirColumn c;
-  memcpy(&hdr, good, sizeof(hdr));
-  memcpy(&t, good + hdr.dir, sizeof(t));
-  memcpy(&c, good + hdr.dir + t.columns + (size_t)column * sizeof(c), sizeof(c));
-  return (DirChunk *)(void *)(good + hdr.dir + c.chunks);
-}
-
 /* Opens it with a chunk that claims another length: refused, or told by the check with this sentence. */
 static void lies(int column, int64_t base, const char *sentence) {
-  DirChunk *k = chunkRecord(column), was = *k;
+  DirChunk *k = dirChunk(good, 0, column), was = *k;
   int rc;
   k->flags |= CHUNK_EVEN;
   k->base = base;
@@ -204,8 +193,8 @@ static void caseLies(void) {
   h = channelOpen();
   evenPublish(h, 100);
   good = payloadTake(h, &goodSize);
-  CHECK(chunkRecord(SKU)->flags == CHUNK_EVEN && chunkRecord(SKU)->base == 13);
-  heap = (int64_t)chunkRecord(SKU)->heap_bytes;
+  CHECK(dirChunk(good, 0, SKU)->flags == CHUNK_EVEN && dirChunk(good, 0, SKU)->base == 13);
+  heap = (int64_t)dirChunk(good, 0, SKU)->heap_bytes;
   CHECK(heap == 1300);
   lies(SKU, 0, NULL);
   lies(SKU, -1, NULL);
@@ -228,8 +217,8 @@ static void caseUnsaid(void) {
   h = channelOpen();
   evenPublish(h, 100);
   good = payloadTake(h, &goodSize);
-  chunkRecord(SKU)->flags = 0;
-  chunkRecord(SKU)->base = INT64_MAX;
+  dirChunk(good, 0, SKU)->flags = 0;
+  dirChunk(good, 0, SKU)->base = INT64_MAX;
   imagePublish(h, good, goodSize);
   OK(h, mmapsync_read(h, &view));
   OK(h, mmapsync_image_open(h, &view, &image));
