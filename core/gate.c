@@ -5,9 +5,14 @@
 #include "gate.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "handle.h"
 #include "version.h"
+
+_Static_assert(offsetof(struct mmapsync, head) == 0,
+               "mmapsync_enter() finds the head by the handle");
+_Static_assert(GATE_SHUT == 0 && GATE_OPEN == 1 && GATE_ENTERED == 3, "mmapsync.h has the numbers");
 
 struct mmapsync_gate gateNone;
 

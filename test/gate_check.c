@@ -38,6 +38,28 @@ static unsigned fileOf(const mmapsync_view *view) { return 1u << (view->version 
     WHOLE(*(view), (number));                                                                      \
   } while (0)
 
+/* A view by either way: entered, or by mmapsync_read() into *read; and its end. */
+enum { BY_READ, BY_ENTER };
+
+static const mmapsync_view *viewBegin(mmapsync *h, int by, mmapsync_view *read, uint64_t number) {
+  const mmapsync_view *view = read;
+  if (by == BY_ENTER) {
+    ENTERS(h, &view, number);
+  } else {
+    OK(h, mmapsync_read(h, read));
+    WHOLE(read, number);
+  }
+  return view;
+}
+
+static void viewEnd(mmapsync *h, int by, mmapsync_view *read) {
+  if (by == BY_ENTER) {
+    mmapsync_leave(h);
+  } else {
+    mmapsync_release(h, read);
+  }
+}
+
 /* ---- by itself ---------------------------------------------------------------------------------- */
 
 /* Of all kinds of pin, and in a handle that was never used. */
@@ -104,7 +126,7 @@ static void caseCopy(void) {
 }
 
 /* What is entered is waited for, left its file, and whole; what is left is not. */
-static void heldBy(int entered) {
+static void heldBy(int by) {
   mmapsync *w = openWriter(GRACE_MS), *h;
   const mmapsync_view *view;
   mmapsync_view read;
@@ -116,12 +138,7 @@ static void heldBy(int entered) {
   h = readerWarm(1);
   for (number = 1; number < 20; number += 4) {
     READS(h, number);
-    if (entered) {
-      ENTERS(h, &view, number);
-    } else {
-      OK(h, mmapsync_read(h, &read));
-      view = &read;
-    }
+    view = viewBegin(h, by, &read, number);
     PUBLISH(w, number + 1, 100, &r);
     FREE(&r);
     PUBLISH(w, number + 2, 100, &r);
@@ -131,11 +148,7 @@ static void heldBy(int entered) {
       FREE(&r);
       WHOLE(view, number);
     }
-    if (entered) {
-      mmapsync_leave(h);
-    } else {
-      mmapsync_release(h, &read);
-    }
+    viewEnd(h, by, &read);
   }
   READS(h, number);
   READS(h, number);
@@ -147,8 +160,8 @@ static void heldBy(int entered) {
   mmapsync_close(w);
 }
 static void caseHeld(void) {
-  heldBy(0);
-  heldBy(1);
+  heldBy(BY_READ);
+  heldBy(BY_ENTER);
 }
 
 /* The gate compares the sequence too: after A, B and A again the version word is what it was. */
@@ -243,7 +256,7 @@ static void caseReset(void) {
 }
 
 /* The channel is removed under the view, and the reader itself makes it anew: the view is what it was. */
-static void removedBy(int entered) {
+static void removedBy(int by) {
   mmapsync *w = openWriter(GRACE_MS), *h;
   const mmapsync_view *view;
   mmapsync_view read;
@@ -252,30 +265,21 @@ static void removedBy(int entered) {
   PUBLISH(w, 1, 100, NULL);
   mmapsync_close(w);
   h = readerWarm(1);
-  if (entered) {
-    ENTERS(h, &view, 1);
-  } else {
-    OK(h, mmapsync_read(h, &read));
-    view = &read;
-  }
+  view = viewBegin(h, by, &read, 1);
   filesRemove();
   PUBLISH(h, 7, 200, NULL);
   PUBLISH(h, 8, 200, NULL);
   PUBLISH(h, 9, 200, NULL);
   WHOLE(view, 1);
-  if (entered) {
-    mmapsync_leave(h);
-  } else {
-    mmapsync_release(h, &read);
-  }
+  viewEnd(h, by, &read);
   READS(h, 9);
   READS(h, 9);
   CHECK(pinned(h) == 0);
   mmapsync_close(h);
 }
 static void caseRemoved(void) {
-  removedBy(0);
-  removedBy(1);
+  removedBy(BY_READ);
+  removedBy(BY_ENTER);
 }
 
 /* The channel is removed for good, and the handle notices it in a wait: what was prepared has gone with the state. */
@@ -298,8 +302,6 @@ static void caseRemovedWait(void) {
 }
 
 /* ---- with something in between ------------------------------------------------------------------ */
-
-enum { BY_READ, BY_ENTER };
 
 /* Calls on a handle while a view of its own is out. */
 static void callSequence(mmapsync *h) {
@@ -370,12 +372,7 @@ static void interrupted(void (*call)(mmapsync *), int by) {
   PUBLISH(w, 1, 100, NULL);
   PUBLISH(w, 2, 100, NULL);
   h = readerWarm(2);
-  if (by == BY_ENTER) {
-    ENTERS(h, &view, 2);
-  } else {
-    OK(h, mmapsync_read(h, &read));
-    view = &read;
-  }
+  view = viewBegin(h, by, &read, 2);
   PUBLISH(w, 3, 100, NULL);
   mmapsync_close(w); /* gives the lock back */
   call(h);
@@ -386,11 +383,7 @@ static void interrupted(void (*call)(mmapsync *), int by) {
   PUBLISH(w, 5, 100, &r);
   FREE(&r);
   WHOLE(view, 2);
-  if (by == BY_ENTER) {
-    mmapsync_leave(h);
-  } else {
-    mmapsync_release(h, &read);
-  }
+  viewEnd(h, by, &read);
   CHECK(pinned(w) == 0);
   READS(h, 5);
   CHECK(pinned(w) == 0);
@@ -426,23 +419,14 @@ static void publishesBy(int by) {
   look = openReader(MMAPSYNC_PIN_AUTO);
   h = openWith(FOREVER_MS, MMAPSYNC_PIN_SLOT, MMAPSYNC_LOCK_HOLD);
   READS(h, 1);
-  if (by == BY_ENTER) {
-    ENTERS(h, &view, 1);
-  } else {
-    OK(h, mmapsync_read(h, &read));
-    view = &read;
-  }
+  view = viewBegin(h, by, &read, 1);
   for (i = 2; i < 6; i++) {
     PUBLISH(h, i, 100, &r);
     WAITED(&r, 0u, i == 3, 0);
     WHOLE(view, 1);
     READS(look, i);
   }
-  if (by == BY_ENTER) {
-    mmapsync_leave(h);
-  } else {
-    mmapsync_release(h, &read);
-  }
+  viewEnd(h, by, &read);
   READS(h, 5);
   CHECK(pinned(look) == 0);
   PUBLISH(h, 6, 100, &r);
@@ -509,12 +493,7 @@ static void forkedBy(int by, int what) {
   filesRemove();
   PUBLISH(w, 1, 100, NULL);
   h = readerWarm(1);
-  if (by == BY_ENTER) {
-    ENTERS(h, &view, 1);
-  } else {
-    OK(h, mmapsync_read(h, &read));
-    view = &read;
-  }
+  view = viewBegin(h, by, &read, 1);
   pid = fork();
   if (pid == 0) {
     if (what == 1) {
@@ -525,11 +504,7 @@ static void forkedBy(int by, int what) {
       if (by == BY_READ) ENTERS(h, &own, 1);
       if (by == BY_READ) mmapsync_leave(h);
     }
-    if (by == BY_ENTER) {
-      mmapsync_leave(h);
-    } else {
-      mmapsync_release(h, &read);
-    }
+    viewEnd(h, by, &read);
     CHECK(h->views == 0);
     READS(h, 1);
     READS(h, 1);
@@ -544,11 +519,7 @@ static void forkedBy(int by, int what) {
   REPLACED(&r);
   PUBLISH(w, 4, 100, NULL);
   WHOLE(view, 1);
-  if (by == BY_ENTER) {
-    mmapsync_leave(h);
-  } else {
-    mmapsync_release(h, &read);
-  }
+  viewEnd(h, by, &read);
   CHECK(pinned(w) == 0);
   READS(h, 4);
   mmapsync_close(h);
